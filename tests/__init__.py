@@ -1,0 +1,1 @@
+"""Tests of edgebotd; the folders mirror the package."""
