@@ -1,0 +1,309 @@
+"""The settings: one frozen model for each section of the TOML file, and `load`, which makes them from all their sources.
+
+Order of the sources: defaults < file < environment (`EDGEBOTD_SECTION__KEY`) < flags. Whatever is wrong is told at once,
+each with the place it comes from (`ConfigError`). Imports neither trio nor the web stack: `edgebotd check` is quick.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+MIB: Final = 1024 * 1024
+
+BOT_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,31}$"
+"""As in events.py, which stands above this module; a test holds the two equal."""
+
+UNIX_PATH_MAX: Final = 107
+"""Bytes of a unix socket's path: sizeof(sockaddr_un.sun_path) - 1, unix(7)."""
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Split `host:port`, `[v6]:port` or `:port` (every address) into host and port.
+
+    Raises:
+        ValueError: it is of no such form.
+    """
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:\s/]*)):([0-9]{1,5})", text)
+    if match is None or int(match[3]) > 65535:
+        raise ValueError(f"must be host:port, such as 127.0.0.1:8787 or [::1]:8787, not {text!r}")
+    return match[1] or match[2] or "0.0.0.0", int(match[3])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of a bind address is reachable from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _one_or_many(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _address(text: str) -> str:
+    parse_address(text)
+    return text
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)  # raises ValueError for a broken IPv6 address
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ValueError("must be an origin such as https://bots.example.org")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(f"must be an origin without a path: {parts.scheme}://{parts.netloc}")
+    _ = parts.port  # raises ValueError when out of range
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _host(text: str) -> str:
+    name = text.lower().rstrip(".")
+    label = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+    if len(name) > 253 or not re.fullmatch(rf"{label}(?:\.{label})*", name):
+        raise ValueError("must be a host name such as chat.example.org, without scheme, port or path")
+    return name
+
+
+def _path(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("must not be empty")
+    return os.path.expanduser(value) if isinstance(value, str) else value
+
+
+def _socket_path(path: Path) -> Path:
+    if len(os.fsencode(path)) > UNIX_PATH_MAX:
+        raise ValueError(f"a unix socket's path may have {UNIX_PATH_MAX} bytes at most")
+    return path
+
+
+def _words(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+# Numbers are strict: `true` is no number and "10" is a string; the environment's text is converted before it gets here.
+Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Days = Annotated[int, Field(strict=True, ge=1)]
+Bytes = Annotated[int, Field(strict=True, ge=1024)]
+Flag = Annotated[bool, Field(strict=True)]
+Words = Annotated[str, AfterValidator(_words)]
+Address = Annotated[str, AfterValidator(_address)]
+Origin = Annotated[str, AfterValidator(_origin)]
+Host = Annotated[str, AfterValidator(_host)]
+FilePath = Annotated[Path, BeforeValidator(_path)]
+SocketPath = Annotated[Path, BeforeValidator(_path), AfterValidator(_socket_path)]
+BotId = Annotated[str, Field(pattern=BOT_ID_PATTERN)]
+Contradiction = tuple[str, str]
+"""A key and what is wrong with it beside the others."""
+
+
+def default_state_dir(env: Mapping[str, str]) -> Path:
+    """Return where state is kept when nobody says: systemd's StateDirectory=, else the XDG state directory."""
+    if given := env.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    base = env.get("XDG_STATE_HOME") or os.path.join(env.get("HOME") or os.path.expanduser("~"), ".local", "state")
+    return Path(base) / "edgebotd"
+
+
+def default_socket(env: Mapping[str, str]) -> Path:
+    """Return the unix socket for local admins: in the user's runtime directory, where there is one, else in /run."""
+    runtime = env.get("XDG_RUNTIME_DIR")
+    return Path(runtime, "edgebotd.sock") if runtime else Path("/run/edgebotd.sock")
+
+
+class Section(BaseModel):
+    """A table of the file: closed, immutable; errors never show the value, which may be a secret."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Yield what is wrong between keys of this section that are each right on their own."""
+        yield from ()
+
+
+class ServerSettings(Section):
+    """[server]"""
+
+    bind: Annotated[tuple[Address, ...], BeforeValidator(_one_or_many)] = ("127.0.0.1:8787",)
+    """Addresses to listen on; none at all leaves the unix socket."""
+    socket: SocketPath = Field(default_factory=lambda: default_socket(os.environ))
+    """Unix socket for local administrators; the commands use it."""
+    public_url: Origin | None = None
+    """The origin under which people reach the page."""
+    chat_host: Host | None = None
+    """A host name that shows the chat only."""
+    allowed_origins: Annotated[tuple[Origin, ...], BeforeValidator(_one_or_many)] = ()
+    """Further origins whose pages may call with a cookie."""
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_one_or_many)] = ()
+    """Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed."""
+    tls_certificate: FilePath | None = None
+    """PEM file: the certificate with its chain."""
+    tls_key: FilePath | None = None
+    """PEM file: the certificate's private key."""
+    admin_uids: tuple[Annotated[int, Field(strict=True, ge=0)], ...] = ()
+    """User ids, beside root, that are administrators over the unix socket."""
+    graceful_seconds: Seconds = 10
+    """How long requests in flight may take to end when the daemon stops."""
+    max_body_bytes: Bytes = MIB
+    """The largest request body, attachments apart."""
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        for key, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
+            if getattr(self, key) is not None and getattr(self, other) is None:
+                yield key, f"needs {other} too"
+        open_to_others = [text for text in self.bind if not is_loopback(parse_address(text)[0])]
+        if open_to_others and self.tls_certificate is None and not self.trusted_proxies:
+            yield (
+                "bind",
+                f"{open_to_others[0]} is reachable from other machines, which needs tls_certificate and tls_key, "
+                "or trusted_proxies for a reverse proxy that does TLS",
+            )
+        if len(set(self.bind)) < len(self.bind):
+            yield "bind", "names an address twice"
+
+
+class StorageSettings(Section):
+    """[storage]"""
+
+    state_dir: FilePath = Field(default_factory=lambda: default_state_dir(os.environ))
+    """Directory of the database, attachments and keys."""
+    message_days: Days | None = None
+    """Messages older than this are deleted; kept for ever where it is not set."""
+    audit_days: Days | None = None
+    """Audit entries older than this are deleted; kept for ever where it is not set."""
+
+
+class ChannelSettings(Section):
+    """[channel]"""
+
+    heartbeat_seconds: Seconds = 15
+    """A stream without events gets a heartbeat after this time."""
+    backlog_bytes: Bytes = MIB
+    """What may wait for one slow stream before it is closed."""
+    max_streams: Count = 2000
+    """Streams at once; newcomers are asked to come back."""
+    max_streams_per_user: Count = 64
+    """Streams at once of one user."""
+    max_age_seconds: Seconds = 21_600
+    """A stream ends at 80 to 100 % of this age, and its client resumes."""
+    ring_events: Count = 10_000
+    """Events kept in memory for clients that resume."""
+    journal_days: Days = 7
+    """Days that journalled events can be replayed."""
+    journal_events: Count = 1_000_000
+    """Journalled events kept at most."""
+    delta_frames_per_second: Count = 20
+    """Frames a second that the text of one streaming reply makes at most."""
+
+
+class ChatSettings(Section):
+    """[chat]"""
+
+    queued_seconds: Seconds = 900
+    """How long a message waits for a bot that is not connected before it fails."""
+    idempotency_seconds: Seconds = 86_400
+    """How long a repeated send with the same key gets the same answer."""
+    settle_seconds: Seconds = 5
+    """How long to wait for the rest of a run whose end the gateway did not tell."""
+    attachment_max_bytes: Bytes = 20 * MIB
+    """The largest attachment; a bot's own limit may be lower."""
+
+
+class PeopleSettings(Section):
+    """[people]"""
+
+    session_days: Days = 30
+    """Days that a login lasts."""
+    setup_code_seconds: Seconds = 900
+    """How long a one-time setup link works."""
+    login_attempts: Count = 10
+    """Wrong passwords a minute for one account and one address before further ones wait."""
+
+
+class LoggingSettings(Section):
+    """[logging]"""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are written."""
+    format: Literal["auto", "text", "json", "journal"] = "auto"
+    """auto: the journal under systemd, else text."""
+
+
+class BotSettings(Section):
+    """[bots.<id>]; read-only for everyone but this file."""
+
+    kind: Literal["openclaw", "openai", "echo"]
+    """What speaks at the other end."""
+    name: Words | None = None
+    """The name that people see; the id where it is not set."""
+    host: Host | None = None
+    """A host name of its own, which shows this bot only."""
+    url: str | None = None
+    """openclaw: ws:// or wss:// of the gateway; openai: http(s):// of the API, up to /v1."""
+    token: SecretStr | None = None
+    """The gateway's token or the API key. Better in a file of its own or a systemd credential:"""
+    token_file: FilePath | None = None
+    """File that holds the token, readable by its owner only."""
+    token_credential: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,255}$")] | None = None
+    """Name of the systemd credential that holds the token."""
+    agent_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "main"
+    """openclaw: which agent of the gateway."""
+    model: Words | None = None
+    """openai: the model to ask for."""
+    system_prompt: Words | None = None
+    """openai: said to the model before each conversation."""
+    device: Flag = True
+    """openclaw: pair as a device with a key of its own, not by token alone."""
+    pace_ms: Annotated[int, Field(strict=True, ge=0, le=60_000)] = 30
+    """echo: pause between two pieces of a reply."""
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        schemes = {"openclaw": ("ws", "wss"), "openai": ("http", "https")}.get(self.kind, ())
+        if not schemes:
+            if self.url is not None:
+                yield "url", f"a bot of kind {self.kind} has none"
+        elif self.url is None:
+            yield "url", f"is required for kind {self.kind}"
+        else:
+            yield from _url_contradictions(self.url, schemes)
+        if self.kind == "openai" and self.model is None:
+            yield "model", "is required for kind openai"
+        takers = {"model": "openai", "system_prompt": "openai", "agent_id": "openclaw", "device": "openclaw"}
+        for key, kind in {**takers, "pace_ms": "echo"}.items():
+            if key in self.model_fields_set and kind != self.kind:
+                yield key, f"means nothing for kind {self.kind}, only for {kind}"
+
+
+def _url_contradictions(url: str, schemes: tuple[str, ...]) -> Iterator[Contradiction]:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        valid = False
+    if not valid:
+        yield "url", f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)} and name a host"
+    elif parts.username is not None or parts.password is not None or "token" in parts.query:
+        yield "url", "must hold no user, password or token; put the secret in token_file"
+
+
+class Settings(Section):
+    """Everything that can be set."""
+
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    storage: StorageSettings = Field(default_factory=StorageSettings)
+    channel: ChannelSettings = ChannelSettings()
+    chat: ChatSettings = ChatSettings()
+    people: PeopleSettings = PeopleSettings()
+    logging: LoggingSettings = LoggingSettings()
+    bots: dict[BotId, BotSettings] = {}
