@@ -1,0 +1,1 @@
+"""Users, sessions, tokens, one-time codes, audit."""

@@ -1,0 +1,1 @@
+"""The edge: HTTP, the stream's door, the per-bot socket, the page."""
