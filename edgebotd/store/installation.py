@@ -1,0 +1,42 @@
+"""Who this installation is, and its lives: each start of the daemon is one."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Identity of this installation. `cursor_key` (32 bytes) seals cursors; it is a secret."""
+
+    id: str
+    epoch: str
+    cursor_key: bytes = field(repr=False)
+
+
+def new_cursor_key() -> bytes:
+    """Return 32 random bytes, for `load_or_create`."""
+    return secrets.token_bytes(32)
+
+
+def load_or_create(conn: sqlite3.Connection, now: int, new_key: Callable[[], bytes] = new_cursor_key) -> Installation:
+    """Return the identity of this installation, made from `new_key` (called for 32 bytes each time) at the first start."""
+    row = conn.execute("SELECT id, epoch, cursor_key FROM installation").fetchone()
+    if row is None:
+        row = (new_key().hex()[:16], new_key().hex()[:16], new_key())
+        conn.execute("INSERT INTO installation VALUES (1, ?, ?, ?, 0, NULL, ?)", (*row, now))
+    return Installation(*row)
+
+
+def begin_life(conn: sqlite3.Connection, now: int) -> int:
+    """Count this start and return its number: 1 for the first, one more for each later one.
+
+    The installation must exist (`load_or_create`).
+    """
+    row = conn.execute(
+        "UPDATE installation SET life = life + 1, life_began_at = ? RETURNING life", (now,)
+    ).fetchone()
+    return int(row[0])

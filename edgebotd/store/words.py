@@ -1,0 +1,1 @@
+"""The words of a text, as the search index has them. Pure."""
