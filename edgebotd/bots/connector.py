@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
-import trio
+from trio import TaskStatus
 
 from edgebotd.errors import EdgebotdError
 from edgebotd.protocol.run import History, RunEvent, SessionSeen
@@ -185,7 +185,7 @@ Deliver = Callable[[RunEvent], Awaitable[None]]
 class Connector(Protocol):
     """The connection to one bot. Made once per bot and configuration, used for many sessions, one at a time."""
 
-    async def run_session(self, deliver: Deliver, *, task_status: trio.TaskStatus[Hello]) -> None:
+    async def run_session(self, deliver: Deliver, *, task_status: TaskStatus[Hello]) -> None:
         """Hold one connection: connect, say `task_status.started(hello)` when it is usable, deliver until it ends.
 
         Events are delivered one after the other, in the order in which they happened. `started` comes before the first
