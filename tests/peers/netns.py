@@ -1,0 +1,76 @@
+"""A network namespace with one cable to this one: a peer in it sees us as an address that is not its loopback.
+
+That is how a gateway in a container sees the daemon behind a published port. Needs root and iproute2.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+
+from tests.peers.install import PeerUnavailable
+
+_NUMBERS = count(1)
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A namespace's name, its end of the cable (`address`) and ours (`gateway`)."""
+
+    name: str
+    address: str
+    gateway: str
+
+    @property
+    def enter(self) -> list[str]:
+        """The command in front of which a program runs inside; it replaces itself, so the process id stays."""
+        return ["ip", "netns", "exec", self.name]
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=15)
+
+
+@contextmanager
+def namespace() -> Iterator[Namespace]:
+    """Make a namespace with loopback and a veth pair; remove both at the end.
+
+    Raises:
+        PeerUnavailable: not root, no `ip`, or the kernel refuses.
+    """
+    if shutil.which("ip") is None:
+        raise PeerUnavailable("`ip` is not installed; on Debian: apt-get install --no-install-recommends iproute2")
+    if os.geteuid() != 0:
+        raise PeerUnavailable("only root may make a network namespace")
+    # Names of interfaces hold 15 characters; a /30 out of 10.192.0.0/12 by process id, so that parallel runs differ.
+    number = next(_NUMBERS)
+    tag = f"{os.getpid() % 0x40000:05x}{number:x}"
+    block = 0x0AC00000 + ((os.getpid() * 16 + number) % 0x40000) * 4
+    ours, theirs = (".".join(str((block + n) >> shift & 255) for shift in (24, 16, 8, 0)) for n in (1, 2))
+    name, inner, outer = f"edgebotd-{tag}", f"ebi{tag}", f"ebo{tag}"
+    try:
+        _ip("netns", "add", name)
+        _ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", name)
+        _ip("address", "add", f"{ours}/30", "dev", outer)
+        _ip("link", "set", outer, "up")
+        _ip("-n", name, "address", "add", f"{theirs}/30", "dev", inner)
+        _ip("-n", name, "link", "set", inner, "up")
+        _ip("-n", name, "link", "set", "lo", "up")
+    except subprocess.CalledProcessError as error:
+        _remove(name)
+        raise PeerUnavailable(f"cannot make a network namespace: {error.stderr.strip()}") from error
+    try:
+        yield Namespace(name, theirs, ours)
+    finally:
+        _remove(name)
+
+
+def _remove(name: str) -> None:
+    # The cable's outer end goes with the inner one.
+    with suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        _ip("netns", "delete", name)

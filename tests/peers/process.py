@@ -1,0 +1,134 @@
+"""Programs that tests start: each in a process group of its own, ended by that group's id and nothing broader."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+_POLL_SECONDS = 0.1
+
+
+class PeerFailed(Exception):
+    """Raised when a program died or did not become ready; the message ends with the last lines of its log."""
+
+
+def free_port() -> int:
+    """Return a loopback TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Program:
+    """One running program and whatever it starts.
+
+    Ownership: whoever calls `start` calls `close`.
+    """
+
+    def __init__(self, arguments: Sequence[str | Path], *, env: Mapping[str, str], log: Path) -> None:
+        self.arguments = [str(argument) for argument in arguments]
+        self.env = dict(env)
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the leader, which is the id of its group too."""
+        if self._process is None:
+            raise PeerFailed(f"{self.arguments[0]} is not running")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the leader lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the program; its output goes to the end of the log."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.arguments, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Send a signal to every process of the group; nothing happens when none is left."""
+        if self._process is None:
+            return
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            pass  # the whole group is gone already
+
+    def terminate(self) -> None:
+        """Ask the leader alone to end, as an init system does; returns at once."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End the whole group now, helpers that survived their leader too, and reap the leader."""
+        if self._process is None:
+            return
+        self.signal_group(signal.SIGKILL)
+        self._process.wait(10)
+        # The rest of the group is reaped by init; its ports are free only when it is gone.
+        self.wait_until(lambda: not self._group_lives(), 10, "its process group to be gone")
+        self._process = None
+
+    def wait(self, timeout: float) -> int | None:
+        """Wait for the leader to end; return its status, or None when it still runs."""
+        if self._process is None:
+            return 0
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def close(self, grace: float = 5) -> None:
+        """End the program: a polite signal first, the group's end after `grace` seconds at the latest."""
+        self.signal_group(signal.SIGCONT)
+        self.terminate()
+        self.wait(grace)
+        self.kill()
+
+    def wait_until(
+        self, ready: Callable[[], bool], timeout: float, what: str, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Poll until `ready`; `check` is called in between and may raise to give up (cancellation).
+
+        Raises:
+            PeerFailed: the timeout passed.
+        """
+        deadline = time.monotonic() + timeout
+        while not ready():
+            if time.monotonic() > deadline:
+                raise PeerFailed(f"waited {timeout} s for {what}\n{self.last_lines()}")
+            check()
+            time.sleep(_POLL_SECONDS)
+
+    def last_lines(self, count: int = 30) -> str:
+        """Return the end of the log, for an error message."""
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+        except OSError as error:
+            return f"(no log: {error})"
+
+    def _group_lives(self) -> bool:
+        if self._process is None:
+            return False
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                # After the command's name in brackets: state, parent, process group.
+                state, _parent, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            except OSError:
+                continue  # it ended while we looked
+            if int(group) == self._process.pid and state not in "ZX":
+                return True
+        return False
