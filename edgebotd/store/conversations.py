@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgebotd.errors import NotFound
-from edgebotd.events import Conversation
+from edgebotd.events import Conversation, Message
 from edgebotd.store import messages
-from edgebotd.events import Message
 
 _COLUMNS = "id, bot_id, title, source, created_at, updated_at, deleted_at"
 

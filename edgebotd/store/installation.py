@@ -36,7 +36,5 @@ def begin_life(conn: sqlite3.Connection, now: int) -> int:
 
     The installation must exist (`load_or_create`).
     """
-    row = conn.execute(
-        "UPDATE installation SET life = life + 1, life_began_at = ? RETURNING life", (now,)
-    ).fetchone()
+    row = conn.execute("UPDATE installation SET life = life + 1, life_began_at = ? RETURNING life", (now,)).fetchone()
     return int(row[0])

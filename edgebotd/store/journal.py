@@ -18,9 +18,7 @@ class JournalRow:
     data: str
 
 
-def append(
-    conn: sqlite3.Connection, life: int, seq: int, at: int, bot_id: str, type: str, data: str
-) -> None:
+def append(conn: sqlite3.Connection, life: int, seq: int, at: int, bot_id: str, type: str, data: str) -> None:
     """Store one event. Its position must be new; positions come in ascending order."""
     conn.execute(
         "INSERT INTO journal (life, seq, at, bot_id, type, data) VALUES (?, ?, ?, ?, ?, ?)",
@@ -31,8 +29,7 @@ def append(
 def after(conn: sqlite3.Connection, life: int, seq: int, limit: int) -> list[JournalRow]:
     """Return up to `limit` events after a position, oldest first."""
     query = (
-        "SELECT life, seq, at, bot_id, type, data FROM journal WHERE (life, seq) > (?, ?)"
-        " ORDER BY life, seq LIMIT ?"
+        "SELECT life, seq, at, bot_id, type, data FROM journal WHERE (life, seq) > (?, ?) ORDER BY life, seq LIMIT ?"
     )
     return [JournalRow(*row) for row in conn.execute(query, (life, seq, limit))]
 
@@ -61,7 +58,9 @@ def trim(conn: sqlite3.Connection, before_at: int, keep: int, *, limit: int = 50
     Returns how many, at most `limit`: a long delete would hold up every other write, so the caller repeats while it
     gets `limit`, each time as a write of its own.
     """
-    oldest, newest_number = conn.execute("SELECT (SELECT min(number) FROM journal), (SELECT max(number) FROM journal)").fetchone()
+    oldest, newest_number = conn.execute(
+        "SELECT (SELECT min(number) FROM journal), (SELECT max(number) FROM journal)"
+    ).fetchone()
     if oldest is None:
         return 0
     stop = oldest + limit - 1

@@ -1,0 +1,200 @@
+"""Group commit: many writes, one transaction, each in a savepoint of its own; and the thread that does it."""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import outcome
+import trio
+
+from edgebotd.events import Event
+from edgebotd.store import search
+from edgebotd.store.errors import DatabaseError
+
+GROUP_WRITES: Final = 1000
+"""A group takes no more writes than this. The index of words is written once a group, so bigger is cheaper."""
+
+GROUP_SECONDS: Final = 0.05
+"""A group takes no further write after this time, so that the first of it does not wait for hundreds of long ones."""
+
+_FAILURES: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Primary result codes that speak of disk and file; all others are mistakes in our SQL and stay what they are."""
+
+
+class Transaction:
+    """What a write gets: the connection, inside the group's transaction. Not to be kept beyond the write."""
+
+    __slots__ = ("connection", "emitter")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.emitter: Callable[[str, Event], None] | None = None
+        """Set by the hub before it calls the write of `Hub.transact`."""
+
+    def emit(self, bot_id: str, event: Event) -> None:
+        """Add a journalled event that becomes visible with this transaction. Only inside `Hub.transact`."""
+        if self.emitter is None:
+            raise RuntimeError("emit() needs Hub.transact(): a plain Database.write() has no journal")
+        self.emitter(bot_id, event)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A write and who wants to hear of it."""
+
+    write: Callable[[Transaction], Any]
+    done: Callable[[outcome.Outcome[Any]], None]
+
+
+Finished = tuple[Waiting, outcome.Outcome[Any]]
+
+
+def translated(error: Exception) -> Exception:
+    """Return an error of SQLite's about disk or file as `DatabaseError`, any other as it is."""
+    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _FAILURES:
+        failure = DatabaseError(error)
+        failure.__cause__ = error
+        return failure
+    return error
+
+
+class _GroupLost(Exception):
+    """SQLite has rolled the whole transaction back by itself."""
+
+
+def _run_one(conn: sqlite3.Connection, waiting: Waiting) -> outcome.Outcome[Any]:
+    conn.execute("SAVEPOINT one")
+    try:
+        value = waiting.write(Transaction(conn))
+    except Exception as error:
+        if not conn.in_transaction:
+            raise _GroupLost from error
+        conn.execute("ROLLBACK TO one")
+        conn.execute("RELEASE one")
+        return outcome.Error(translated(error))
+    conn.execute("RELEASE one")
+    return outcome.Value(value)
+
+
+def commit_group(conn: sqlite3.Connection, first: Waiting, following: Callable[[], Waiting | None]) -> list[Finished]:
+    """Run a write and those that `following` gives, commit, and return the outcome of each, in order.
+
+    If the group as a whole cannot be committed, nothing of it is written and each gets the error.
+    """
+    taken: list[Waiting] = []
+    outcomes: list[outcome.Outcome[Any]] = []
+    started = time.monotonic()
+    waiting: Waiting | None = first
+    try:
+        while waiting is not None:
+            taken.append(waiting)
+            if len(taken) == 1:
+                conn.execute("BEGIN IMMEDIATE")
+            outcomes.append(_run_one(conn, waiting))
+            full = len(taken) >= GROUP_WRITES or time.monotonic() - started > GROUP_SECONDS
+            waiting = None if full else following()
+        # After all savepoints, see the table search_queue.
+        search.index_queued(conn)
+        conn.execute("COMMIT")
+    except Exception as error:  # noqa: BLE001 - each waiting task must hear of it, else it waits for ever
+        if conn.in_transaction:
+            conn.execute("ROLLBACK")
+        cause = error.__cause__ if isinstance(error, _GroupLost) else error
+        # One instance for each: raised in many tasks, a shared one would collect all their tracebacks.
+        return [(waiting, outcome.Error(_of_group(cause))) for waiting in taken]
+    return list(zip(taken, outcomes, strict=True))
+
+
+def _of_group(cause: BaseException | None) -> Exception:
+    failure: Exception
+    if isinstance(cause, sqlite3.Error):
+        failure = DatabaseError(cause)
+    else:
+        failure = RuntimeError("the group of writes that this one was in could not be committed")
+    failure.__cause__ = cause
+    return failure
+
+
+class WriterThread:
+    """The one thread that writes. Not a daemon thread: the program does not end in the middle of a commit."""
+
+    def __init__(
+        self,
+        conn: sqlite3.Connection,
+        deliver: Callable[[Sequence[Finished]], None],
+        close: Callable[[sqlite3.Connection], None],
+    ) -> None:
+        self._conn = conn
+        self._deliver = deliver
+        self._close = close
+        self._token = trio.lowlevel.current_trio_token()
+        # Bounded by Database.submit, which counts.
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="edgebotd-store-writer", daemon=False)
+
+    def start(self) -> None:
+        """Start the thread; `stop` ends it."""
+        self._thread.start()
+
+    def put(self, waiting: Waiting) -> None:
+        """Queue a write."""
+        self._queue.put(waiting)
+
+    async def stop(self, seconds: float) -> bool:
+        """Let the thread finish what is queued and close the connection; return whether it did within the time.
+
+        If not it goes on by itself, and the process stays until it has ended.
+        """
+        self._queue.put(None)
+        with trio.move_on_after(seconds, shield=True):
+            await trio.to_thread.run_sync(self._thread.join, abandon_on_cancel=True)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while self._commit_next():
+                pass
+        finally:
+            self._close(self._conn)
+
+    def _commit_next(self) -> bool:
+        """Commit one group; return whether there is more to come."""
+        first = self._queue.get()
+        if first is None:
+            return False
+        stopping = False
+
+        def following() -> Waiting | None:
+            nonlocal stopping
+            try:
+                waiting = self._queue.get_nowait()
+            except queue.Empty:
+                return None
+            stopping = waiting is None
+            return waiting
+
+        finished = commit_group(self._conn, first, following)
+        try:
+            self._token.run_sync_soon(self._deliver, finished)
+        except trio.RunFinishedError:
+            # The event loop is gone and with it all who wait; what is queued is still written.
+            pass
+        return not stopping
