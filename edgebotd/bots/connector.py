@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
-from trio import TaskStatus
-
 from edgebotd.errors import EdgebotdError
 from edgebotd.protocol.run import History, RunEvent, SessionSeen
 
@@ -182,10 +180,16 @@ class Accepted(Enum):
 Deliver = Callable[[RunEvent], Awaitable[None]]
 
 
+class HelloStatus(Protocol):
+    """Takes the hello when the connection is usable; `trio.TaskStatus` is one (mypy does not find it in trio)."""
+
+    def started(self, value: Hello, /) -> None: ...
+
+
 class Connector(Protocol):
     """The connection to one bot. Made once per bot and configuration, used for many sessions, one at a time."""
 
-    async def run_session(self, deliver: Deliver, *, task_status: TaskStatus[Hello]) -> None:
+    async def run_session(self, deliver: Deliver, *, task_status: HelloStatus) -> None:
         """Hold one connection: connect, say `task_status.started(hello)` when it is usable, deliver until it ends.
 
         Events are delivered one after the other, in the order in which they happened. `started` comes before the first
