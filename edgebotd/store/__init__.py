@@ -1,1 +1,1 @@
-"""SQLite with one writer and group commit (`database`), numbered migrations (`schema/`), one module of plain functions per aggregate."""
+"""SQLite with one writer and group commit (`database`), numbered migrations (`schema/`), and the aggregates."""

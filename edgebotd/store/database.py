@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 import outcome
 import trio
+from typing_extensions import override
 
 from edgebotd.store import connection, migrations
 from edgebotd.store.errors import DatabaseError, StoreBusy, StoreClosed, StoreError
@@ -117,9 +118,11 @@ class _FileDatabase(Database):
         # A deque because worker threads take from it and give back to it.
         self._idle: deque[sqlite3.Connection] = deque()
 
+    @override
     def _put(self, waiting: Waiting) -> None:
         self._writer.put(waiting)
 
+    @override
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         return await trio.to_thread.run_sync(self._read_in_thread, query, limiter=self._limiter)
 
@@ -136,12 +139,11 @@ class _FileDatabase(Database):
         except sqlite3.Error as error:
             raise translated(error) from error
 
-    async def close(self) -> bool:
+    async def close(self) -> None:
         self._closed = True
-        ended = await self._writer.stop(CLOSE_SECONDS)
         while self._idle:
             self._idle.pop().close()
-        return ended
+        await self._writer.stop()
 
 
 class _InlineDatabase(Database):
@@ -157,6 +159,7 @@ class _InlineDatabase(Database):
         self._token = trio.lowlevel.current_trio_token()
         self._due = False
 
+    @override
     def _put(self, waiting: Waiting) -> None:
         self._queue.append(waiting)
         if not self._due:
@@ -170,6 +173,7 @@ class _InlineDatabase(Database):
             following = lambda: self._queue.popleft() if self._queue else None  # noqa: E731 - one use
             self._deliver(commit_group(self._conn, first, following))
 
+    @override
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         await trio.lowlevel.checkpoint()
         self._conn.execute("PRAGMA query_only = ON")
@@ -180,10 +184,10 @@ class _InlineDatabase(Database):
         finally:
             self._conn.execute("PRAGMA query_only = OFF")
 
-    async def close(self) -> bool:
+    def close(self) -> None:
         self._closed = True
         self._commit()
-        return True
+        self._conn.close()
 
 
 @asynccontextmanager
@@ -208,8 +212,7 @@ async def open_database(
         try:
             yield inline
         finally:
-            await inline.close()
-            conn.close()
+            inline.close()
         return
     with connection.only_daemon(path):
         conn = await trio.to_thread.run_sync(connection.open_writer, path, now, known)
@@ -217,5 +220,7 @@ async def open_database(
         try:
             yield database
         finally:
-            if not await database.close():
+            with trio.move_on_after(CLOSE_SECONDS, shield=True) as scope:
+                await database.close()
+            if scope.cancelled_caught:
                 _log.error("%s: still writing after %d s; the process ends when that is done", path, CLOSE_SECONDS)

@@ -23,7 +23,7 @@ def new_cursor_key() -> bytes:
 
 
 def load_or_create(conn: sqlite3.Connection, now: int, new_key: Callable[[], bytes] = new_cursor_key) -> Installation:
-    """Return the identity of this installation, made from `new_key` (called for 32 bytes each time) at the first start."""
+    """Return the identity of this installation, made at the first start from `new_key` (32 bytes a call)."""
     row = conn.execute("SELECT id, epoch, cursor_key FROM installation").fetchone()
     if row is None:
         row = (new_key().hex()[:16], new_key().hex()[:16], new_key())

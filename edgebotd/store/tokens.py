@@ -15,7 +15,7 @@ _COLUMNS = "id, user_id, name, secret_hash, scopes, bots, created_at, expires_at
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token acts as its user, within its scopes and bots (None: all of the user's). It never expires without a time."""
+    """Acts as its user, within its scopes and bots (None: all of the user's). Without a time it never expires."""
 
     id: str
     user_id: str

@@ -1,6 +1,6 @@
 """The words of a text, as the search index has them. Pure.
 
-A word is a run of letters, digits and marks, without case and accents. Scripts that put no space between words (Chinese,
+A word is a run of letters, digits and marks, without case and accents. Scripts without spaces (Chinese,
 Japanese, Thai, Lao, Khmer, Burmese; Korean too, whose particles stick to the word) are cut into overlapping pairs of
 characters, so that any piece of text is a phrase of pairs: 日本語 is 日本, 本語 and, as the last of its run, 語.
 """

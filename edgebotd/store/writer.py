@@ -158,15 +158,13 @@ class WriterThread:
         """Queue a write."""
         self._queue.put(waiting)
 
-    async def stop(self, seconds: float) -> bool:
-        """Let the thread finish what is queued and close the connection; return whether it did within the time.
+    async def stop(self) -> None:
+        """Let the thread finish what is queued and close the connection.
 
-        If not it goes on by itself, and the process stays until it has ended.
+        Cancelled: the thread goes on by itself, and the process stays until it has ended.
         """
         self._queue.put(None)
-        with trio.move_on_after(seconds, shield=True):
-            await trio.to_thread.run_sync(self._thread.join, abandon_on_cancel=True)
-        return not self._thread.is_alive()
+        await trio.to_thread.run_sync(self._thread.join, abandon_on_cancel=True)
 
     def _run(self) -> None:
         try:
