@@ -1,109 +1,36 @@
-"""The settings: one frozen model for each section of the TOML file, and `load`, which makes them from all their sources.
-
-Order of the sources: defaults < file < environment (`EDGEBOTD_SECTION__KEY`) < flags. Whatever is wrong is told at once,
-each with the place it comes from (`ConfigError`). Imports neither trio nor the web stack: `edgebotd check` is quick.
-"""
+"""The settings: one frozen model for each table of the TOML file; `load` makes them from all their sources."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from typing_extensions import override
 
-MIB: Final = 1024 * 1024
+from edgebotd.config.values import (
+    MIB,
+    Address,
+    BotId,
+    Bytes,
+    Count,
+    Days,
+    FilePath,
+    Flag,
+    Host,
+    Network,
+    Origin,
+    Seconds,
+    SocketPath,
+    Words,
+    is_loopback,
+    one_or_many,
+    parse_address,
+)
 
-BOT_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,31}$"
-"""As in events.py, which stands above this module; a test holds the two equal."""
-
-UNIX_PATH_MAX: Final = 107
-"""Bytes of a unix socket's path: sizeof(sockaddr_un.sun_path) - 1, unix(7)."""
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Split `host:port`, `[v6]:port` or `:port` (every address) into host and port.
-
-    Raises:
-        ValueError: it is of no such form.
-    """
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:\s/]*)):([0-9]{1,5})", text)
-    if match is None or int(match[3]) > 65535:
-        raise ValueError(f"must be host:port, such as 127.0.0.1:8787 or [::1]:8787, not {text!r}")
-    return match[1] or match[2] or "0.0.0.0", int(match[3])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host of a bind address is reachable from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _one_or_many(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-def _address(text: str) -> str:
-    parse_address(text)
-    return text
-
-
-def _origin(text: str) -> str:
-    parts = urlsplit(text)  # raises ValueError for a broken IPv6 address
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-        raise ValueError("must be an origin such as https://bots.example.org")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError(f"must be an origin without a path: {parts.scheme}://{parts.netloc}")
-    _ = parts.port  # raises ValueError when out of range
-    return f"{parts.scheme}://{parts.netloc}".lower()
-
-
-def _host(text: str) -> str:
-    name = text.lower().rstrip(".")
-    label = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-    if len(name) > 253 or not re.fullmatch(rf"{label}(?:\.{label})*", name):
-        raise ValueError("must be a host name such as chat.example.org, without scheme, port or path")
-    return name
-
-
-def _path(value: object) -> object:
-    if isinstance(value, str) and not value.strip():
-        raise ValueError("must not be empty")
-    return os.path.expanduser(value) if isinstance(value, str) else value
-
-
-def _socket_path(path: Path) -> Path:
-    if len(os.fsencode(path)) > UNIX_PATH_MAX:
-        raise ValueError(f"a unix socket's path may have {UNIX_PATH_MAX} bytes at most")
-    return path
-
-
-def _words(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
-
-# Numbers are strict: `true` is no number and "10" is a string; the environment's text is converted before it gets here.
-Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Days = Annotated[int, Field(strict=True, ge=1)]
-Bytes = Annotated[int, Field(strict=True, ge=1024)]
-Flag = Annotated[bool, Field(strict=True)]
-Words = Annotated[str, AfterValidator(_words)]
-Address = Annotated[str, AfterValidator(_address)]
-Origin = Annotated[str, AfterValidator(_origin)]
-Host = Annotated[str, AfterValidator(_host)]
-FilePath = Annotated[Path, BeforeValidator(_path)]
-SocketPath = Annotated[Path, BeforeValidator(_path), AfterValidator(_socket_path)]
-BotId = Annotated[str, Field(pattern=BOT_ID_PATTERN)]
 Contradiction = tuple[str, str]
 """A key and what is wrong with it beside the others."""
 
@@ -135,7 +62,7 @@ class Section(BaseModel):
 class ServerSettings(Section):
     """[server]"""
 
-    bind: Annotated[tuple[Address, ...], BeforeValidator(_one_or_many)] = ("127.0.0.1:8787",)
+    bind: Annotated[tuple[Address, ...], BeforeValidator(one_or_many)] = ("127.0.0.1:8787",)
     """Addresses to listen on; none at all leaves the unix socket."""
     socket: SocketPath = Field(default_factory=lambda: default_socket(os.environ))
     """Unix socket for local administrators; the commands use it."""
@@ -143,9 +70,9 @@ class ServerSettings(Section):
     """The origin under which people reach the page."""
     chat_host: Host | None = None
     """A host name that shows the chat only."""
-    allowed_origins: Annotated[tuple[Origin, ...], BeforeValidator(_one_or_many)] = ()
+    allowed_origins: Annotated[tuple[Origin, ...], BeforeValidator(one_or_many)] = ()
     """Further origins whose pages may call with a cookie."""
-    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_one_or_many)] = ()
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(one_or_many)] = ()
     """Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed."""
     tls_certificate: FilePath | None = None
     """PEM file: the certificate with its chain."""
@@ -158,6 +85,7 @@ class ServerSettings(Section):
     max_body_bytes: Bytes = MIB
     """The largest request body, attachments apart."""
 
+    @override
     def contradictions(self) -> Iterator[Contradiction]:
         for key, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
             if getattr(self, key) is not None and getattr(self, other) is None:
@@ -268,6 +196,7 @@ class BotSettings(Section):
     pace_ms: Annotated[int, Field(strict=True, ge=0, le=60_000)] = 30
     """echo: pause between two pieces of a reply."""
 
+    @override
     def contradictions(self) -> Iterator[Contradiction]:
         schemes = {"openclaw": ("ws", "wss"), "openai": ("http", "https")}.get(self.kind, ())
         if not schemes:

@@ -1,0 +1,41 @@
+"""The settings: one TOML file, overridden by the environment and flags; everything that is wrong is told at once.
+
+Order of the sources: defaults < file < environment (`EDGEBOTD_SECTION__KEY`) < flags. Nothing here imports Trio or the
+web stack, so `edgebotd check` is quick.
+"""
+
+from edgebotd.config.load import ConfigError, load
+from edgebotd.config.settings import (
+    BotSettings,
+    ChannelSettings,
+    ChatSettings,
+    LoggingSettings,
+    PeopleSettings,
+    ServerSettings,
+    Settings,
+    StorageSettings,
+    default_socket,
+    default_state_dir,
+)
+from edgebotd.config.sources import Finding, find_file, searched_files
+from edgebotd.config.values import is_loopback, parse_address
+
+__all__ = [
+    "BotSettings",
+    "ChannelSettings",
+    "ChatSettings",
+    "ConfigError",
+    "Finding",
+    "LoggingSettings",
+    "PeopleSettings",
+    "ServerSettings",
+    "Settings",
+    "StorageSettings",
+    "default_socket",
+    "default_state_dir",
+    "find_file",
+    "is_loopback",
+    "load",
+    "parse_address",
+    "searched_files",
+]

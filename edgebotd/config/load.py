@@ -1,0 +1,276 @@
+"""From the layers to checked settings; all that is wrong is found in one go."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from edgebotd.config.credentials import SecretError, check_secret, read_secret_credential, read_secret_file
+from edgebotd.config.positions import Key
+from edgebotd.config.settings import BotSettings, Section, Settings, default_socket, default_state_dir
+from edgebotd.config.sources import Finding, Layers, find_file, read_environment, read_file, read_flags
+from edgebotd.config.values import BotId
+from edgebotd.errors import EdgebotdError
+
+logger = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=Section)
+
+SECTIONS: Final[dict[str, type[Section]]] = {
+    name: info.annotation
+    for name, info in Settings.model_fields.items()
+    if isinstance(info.annotation, type) and issubclass(info.annotation, Section)
+}
+_BOT_ID: Final[TypeAdapter[str]] = TypeAdapter(BotId)
+_PATHS: Final = (("storage", "state_dir"), ("server", "socket"), ("server", "tls_certificate"), ("server", "tls_key"))
+
+
+class ConfigError(EdgebotdError):
+    """The configuration cannot be used. `findings` has one entry for each thing that is wrong."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("\n".join(str(finding) for finding in findings))
+
+
+def load(
+    path: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    warn: Callable[[str], None] = logger.warning,
+    search: bool = True,
+) -> Settings:
+    """Read, merge and check the settings: defaults < file < environment < flags.
+
+    Reads the files that hold secrets too; relative paths in the file are relative to the file.
+
+    Args:
+        path: the file; None for the first that `find_file` finds, or none at all.
+        env: the process's environment unless given.
+        overrides: what flags say, by dotted key.
+        warn: gets a sentence for each thing that is allowed but unwise.
+        search: whether to look for a file where `path` is None.
+
+    Raises:
+        ConfigError: with every finding.
+    """
+    env = os.environ if env is None else env
+    layers = Layers()
+    if path is None and search:
+        path = find_file(env)
+    if path is not None:
+        read_file(layers, path)
+        _anchor_paths(layers, path.absolute().parent)
+    read_environment(layers, env, Settings.model_fields, _wants_text)
+    read_flags(layers, overrides or {})
+    _fill_places(layers.data, env)
+    return _Checker(layers, env, warn).settings()
+
+
+def _anchor_paths(layers: Layers, folder: Path) -> None:
+    """Make the file's relative paths relative to the file."""
+    bots = layers.data.get("bots")
+    tokens = [("bots", bot_id, "token_file") for bot_id in bots] if isinstance(bots, dict) else []
+    for *tables, key in (*_PATHS, *tokens):
+        table: Any = layers.data
+        for name in tables:
+            table = table.get(name) if isinstance(table, dict) else None
+        if isinstance(table, dict) and isinstance(value := table.get(key), str) and value.strip():
+            table[key] = str(folder / os.path.expanduser(value))
+
+
+def _fill_places(data: dict[str, Any], env: Mapping[str, str]) -> None:
+    """Set the paths whose defaults depend on the environment, which the models know only as the process's own."""
+    for section, key, default in (
+        ("storage", "state_dir", default_state_dir(env)),
+        ("server", "socket", default_socket(env)),
+    ):
+        table = data.setdefault(section, {})
+        if isinstance(table, dict):
+            table.setdefault(key, str(default))
+
+
+def _wants_text(key: tuple[str, ...]) -> bool:
+    """Whether a setting is text, so that a variable's value is taken as it is."""
+    model = BotSettings if key[0] == "bots" else SECTIONS.get(key[0])
+    info = model.model_fields.get(key[-1]) if model else None
+    return info is not None and _is_text(info.annotation)
+
+
+def _is_text(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _is_text(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return all(_is_text(part) for part in get_args(annotation) if part is not NoneType)
+    if origin is Literal:
+        return True
+    return isinstance(annotation, type) and issubclass(annotation, str | Path | SecretStr)
+
+
+class _Checker:
+    """One pass over the merged data. Sections are checked apart, so that a mistake in one hides none in another."""
+
+    def __init__(self, layers: Layers, env: Mapping[str, str], warn: Callable[[str], None]) -> None:
+        self._layers = layers
+        self._env = env
+        self._warn = warn
+        self._findings = layers.findings
+
+    def settings(self) -> Settings:
+        data = self._layers.data
+        for name in data:
+            if name not in Settings.model_fields:
+                self._say((name,), _unknown(name, "section", Settings.model_fields))
+        sections: dict[str, Any] = {}
+        for name, model in SECTIONS.items():
+            sections[name] = self._section((name,), model, data.get(name, {}))
+        bots = self._bots(data.get("bots", {}))
+        self._hosts(sections["server"], bots)
+        if self._findings:
+            raise ConfigError(sorted(self._findings, key=_reading_order))
+        return Settings(**sections, bots=bots)
+
+    def _say(self, key: Key, message: str) -> None:
+        self._findings.append(self._layers.finding(key, message))
+
+    def _section(self, key: Key, model: type[S], data: object) -> S | None:
+        if not isinstance(data, dict):
+            self._say(key, f"must be a table: [{'.'.join(str(part) for part in key)}]")
+            return None
+        try:
+            section = model.model_validate(data)
+        except ValidationError as exc:
+            for error in exc.errors(include_url=False, include_input=False):
+                self._say(*self._explained(key, model, error))
+            return None
+        for name, message in section.contradictions():
+            self._say((*key, name), message)
+        return section
+
+    def _explained(self, key: Key, model: type[BaseModel], error: ErrorDetails) -> tuple[Key, str]:
+        loc = error["loc"]
+        if error["type"] == "extra_forbidden":
+            name = str(loc[-1])
+            elsewhere = [s for s, other in SECTIONS.items() if name in other.model_fields and other is not model]
+            if elsewhere and name not in model.model_fields:
+                return (*key, name), f"unknown setting here; it belongs into [{elsewhere[0]}]"
+            return (*key, name), _unknown(name, "setting", model.model_fields)
+        # A union's member (IPv4Network, IPv6Network) appears in the location; it is no part of the path, and one error
+        # for the value is enough.
+        path: list[str | int] = []
+        for part in loc:
+            if isinstance(part, str) and path and part not in model.model_fields:
+                break
+            path.append(part)
+        return (*key, *path), _plain(error)
+
+    def _bots(self, data: object) -> dict[str, BotSettings]:
+        if not isinstance(data, dict):
+            self._say(("bots",), "must be tables: [bots.<id>]")
+            return {}
+        bots = {}
+        for bot_id, table in data.items():
+            key = ("bots", bot_id)
+            try:
+                _BOT_ID.validate_python(bot_id)
+            except ValidationError:
+                self._say(key, "a bot's id has 1 to 32 of a-z, 0-9 and -, and does not begin with -")
+            bot = self._section(key, BotSettings, table)
+            if isinstance(table, dict):
+                token = self._secret(key, "token", table)
+                if bot is not None:
+                    bots[bot_id] = bot.model_copy(update={"token": token})
+        return bots
+
+    def _secret(self, key: Key, name: str, table: dict[str, Any]) -> SecretStr | None:
+        """Return a secret that may be given in three ways, once."""
+        given = [way for way in (name, f"{name}_file", f"{name}_credential") if way in table]
+        for way in given[1:]:
+            self._say((*key, way), f"there is {given[0]} too ({self._place(key, given[0])}); keep one of them")
+        if len(given) != 1 or not isinstance(table[given[0]], str):
+            return None
+        value = table[given[0]]
+        try:
+            if given[0] == name:
+                self._warn_of_open_file((*key, name))
+                return SecretStr(check_secret(value))
+            if given[0] == f"{name}_file":
+                secret, loose = read_secret_file(Path(os.path.expanduser(value)))
+                if loose:
+                    self._warn(str(self._layers.finding((*key, given[0]), loose)))
+                return SecretStr(secret)
+            return SecretStr(read_secret_credential(value, self._env))
+        except SecretError as exc:
+            self._say((*key, given[0]), str(exc))
+        except ValueError:
+            self._say((*key, given[0]), "not a credential's name")
+        return None
+
+    def _place(self, key: Key, name: str) -> str:
+        return self._layers.places.get((*key, name), dotted_place(key, name))
+
+    def _warn_of_open_file(self, key: Key) -> None:
+        file = self._layers.file
+        in_file = not self._layers.spelled_out.get(key, False)
+        if in_file and file is not None and stat.S_IMODE(file.stat().st_mode) & 0o077:
+            self._warn(
+                str(self._layers.finding(key, f"other users can read this file and the secret; run: chmod 600 {file}"))
+            )
+
+    def _hosts(self, server: Any, bots: Mapping[str, BotSettings]) -> None:
+        """A request's Host decides what it is shown, so no two may share one."""
+        taken: dict[str, str] = {}
+        for key, host in _hosts_of(server, bots):
+            if host in taken:
+                self._say(key, f"{host} is the host of {taken[host]} too; each needs its own")
+            else:
+                taken[host] = ".".join(str(part) for part in key)
+
+
+def dotted_place(key: Key, name: str) -> str:
+    """Name a value that no layer's place is known of."""
+    return ".".join(str(part) for part in (*key, name))
+
+
+def _hosts_of(server: Any, bots: Mapping[str, BotSettings]) -> Iterator[tuple[Key, str]]:
+    if server is not None and server.public_url is not None:
+        yield ("server", "public_url"), _host_of(server.public_url)
+    if server is not None and server.chat_host is not None:
+        yield ("server", "chat_host"), server.chat_host
+    for bot_id, bot in bots.items():
+        if bot.host is not None:
+            yield ("bots", bot_id, "host"), bot.host
+
+
+def _host_of(origin: str) -> str:
+    return origin.split("://", 1)[1].rsplit(":", 1)[0] if origin.count(":") > 1 else origin.split("://", 1)[1]
+
+
+def _unknown(name: str, what: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), known, 1)
+    return f"unknown {what}, did you mean {near[0]!r}?" if near else f"unknown {what}"
+
+
+def _plain(error: ErrorDetails) -> str:
+    if error["type"] == "missing":
+        return "is required"
+    message = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return message[0].lower() + message[1:]
+
+
+def _reading_order(finding: Finding) -> tuple[bool, str, int, int]:
+    """The file by line, then variables and flags by name."""
+    file, _, rest = finding.place.partition(":")
+    numbers = [int(part) for part in rest.split(":") if part.isdigit()] + [0, 0]
+    return not rest, file, numbers[0], numbers[1]
