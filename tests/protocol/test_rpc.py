@@ -46,6 +46,10 @@ def test_numbers_that_do_not_survive_are_bad_json(value: str) -> None:
     assert problem_of(f'{{"id":{value},"method":"chat.send"}}').code == "bad_json"
 
 
+def test_an_enormous_integer_is_told_apart_from_broken_json() -> None:
+    assert "integer" in problem_of(f'{{"id":{"9" * 100_000},"method":"chat.send"}}').message
+
+
 @pytest.mark.parametrize(
     "text", ['{"id":1,"id":2,"method":"chat.send"}', '{"id":1,"method":"chat.send","params":{"a":1,"a":1}}']
 )
