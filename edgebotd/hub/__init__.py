@@ -1,0 +1,1 @@
+"""The one channel's heart: publish, order, durability, replay and fan-out."""
