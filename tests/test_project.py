@@ -22,7 +22,7 @@ FORBIDDEN = {
     "the host of a package registry": (
         r"py[p]i\.org|pythonhost[e]d\.org|registry\.(n[p]mjs|yarn[p]kg)\.|--(extra-)?index-ur[l]|--find-link[s]"
     ),
-    "a path of one machine": r"(?<![\w.*}/-])/(wor[k]|roo[t]|hom[e]/(?!node\b)\w+|tm[p]/eb)(/|\b)",
+    "a path of one machine": r"(?<![\w.*}/-])/(wor[k]|roo[t]|tm[p]/eb)(/|\b)",
     "an import hidden from the contract": r"__impor[t]__",
 }
 
