@@ -1,0 +1,87 @@
+"""Delete what is no longer kept: old journal events, ended sessions and codes, old messages where the operator says so.
+
+Deletes go in small writes, each of its own, so that no capture waits behind a long one.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from edgebotd.store import attachments, audit, codes, journal, messages, sessions, turns
+from edgebotd.store.database import Database
+
+log = logging.getLogger(__name__)
+
+PERIOD_SECONDS: Final = 600.0
+DAY_MS: Final = 86_400_000
+BATCH: Final = 2000
+ORPHAN_AGE_MS: Final = DAY_MS
+"""An uploaded file that no message links after a day is dropped: its sender never sent it."""
+
+Delete = Callable[[sqlite3.Connection], int]
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How long things are kept. Days None: for ever. `turn_ms`: how long an ended turn's idempotency key counts."""
+
+    journal_days: int
+    journal_events: int
+    turn_ms: int
+    message_days: int | None = None
+    audit_days: int | None = None
+
+
+class Retention:
+    """One round over everything that ages. `files` is the folder of attachments, None without one."""
+
+    def __init__(self, database: Database, keep: Keep, files: Path | None, *, now: Callable[[], int]) -> None:
+        self._database = database
+        self._keep = keep
+        self._files = files
+        self._now = now
+
+    async def run(self) -> None:
+        """Do one round; raises what the store raises, and the next round goes on where this one stopped."""
+        now, keep = self._now(), self._keep
+        journal_before = now - keep.journal_days * DAY_MS
+        await self._drain(
+            "journal events", lambda conn: journal.trim(conn, journal_before, keep.journal_events, limit=BATCH)
+        )
+        await self._once(lambda conn: sessions.purge(conn, now))
+        await self._once(lambda conn: codes.purge(conn, now))
+        await self._once(lambda conn: turns.purge(conn, now - keep.turn_ms))
+        if keep.message_days is not None:
+            messages_before = now - keep.message_days * DAY_MS
+            await self._drain("messages", lambda conn: messages.delete_older(conn, messages_before, limit=BATCH))
+        if keep.audit_days is not None:
+            audit_before = now - keep.audit_days * DAY_MS
+            await self._once(lambda conn: audit.purge(conn, audit_before))
+        if self._files is not None:
+            await self._drop_orphans(self._files, now - ORPHAN_AGE_MS)
+
+    async def _once(self, delete: Delete) -> int:
+        return await self._database.write(lambda tx: delete(tx.connection))
+
+    async def _drain(self, what: str, delete: Delete) -> None:
+        """Repeat a bounded delete until it finds less than a batch."""
+        total = 0
+        while (count := await self._once(delete)) == BATCH:
+            total += count
+            await trio.lowlevel.checkpoint()
+        if total + count:
+            log.info("retention: dropped %d %s", total + count, what)
+
+    async def _drop_orphans(self, files: Path, created_before: int) -> None:
+        for sha256 in await self._database.read(lambda conn: attachments.orphans(conn, created_before)):
+            # Forgotten first: a file without a row is found again by the next upload, a row without a file is not.
+            if await self._once(partial(attachments.forget, sha256=sha256)):
+                await trio.to_thread.run_sync(attachments.remove_file, files, sha256)
