@@ -99,6 +99,10 @@ class Hosts:
         origin = normal_origin(origin)
         return origin == normal_origin(f"{scheme}://{authority}") or origin in self.origins
 
+    def allows(self, origin: str) -> bool:
+        """Whether pages of this Origin may call from elsewhere: the operator said so, or it is the public URL's."""
+        return normal_origin(origin) in self.origins
+
 
 def is_loopback(name: str) -> bool:
     """Whether a host name always means this machine."""

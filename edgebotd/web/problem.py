@@ -1,0 +1,68 @@
+"""Errors as RFC 9457 documents: one shape for every refusal, and nothing but an id for a bug."""
+
+from __future__ import annotations
+
+import http
+import json
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from edgebotd.errors import Invalid, Problem
+
+CONTENT_TYPE: Final = b"application/problem+json"
+
+MAX_TOLD: Final = 10
+"""Mistakes that one answer lists; a body can have thousands."""
+MAX_TEXT: Final = 200
+
+
+def title(status: int) -> str:
+    """Return the status's own phrase."""
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+def document(problem: Problem) -> bytes:
+    """Return the JSON of a refusal."""
+    # What the standard names cannot be overwritten by what a problem adds.
+    members: dict[str, Any] = {
+        **problem.extra,
+        "type": "about:blank",
+        "title": title(problem.status),
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+    }
+    return json.dumps(members, ensure_ascii=True).encode()
+
+
+def headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the response's headers."""
+    own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in problem.headers.items()]
+    return [(b"content-type", CONTENT_TYPE), (b"content-length", str(len(body)).encode()), *own]
+
+
+def of_validation(error: ValidationError) -> Invalid:
+    """Return the refusal of a body or query that is not of its model: where and what, never the value itself."""
+    mistakes = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [
+        {"path": ".".join(str(step) for step in one["loc"])[:MAX_TEXT], "message": one["msg"][:MAX_TEXT]}
+        for one in mistakes[:MAX_TOLD]
+    ]
+    first = told[0]
+    where = f"{first['path']}: " if first["path"] else ""
+    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+    return Invalid(f"{where}{first['message']}{more}", extra={"errors": told})
+
+
+def internal(error_id: str) -> Problem:
+    """Return what a caller learns of a bug: the id that finds it in the log."""
+    return Problem(
+        500,
+        "internal",
+        f"Something went wrong inside edgebotd. The log tells more under {error_id}.",
+        extra={"errorId": error_id},
+    )

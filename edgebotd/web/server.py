@@ -1,0 +1,206 @@
+"""The edge's serve loop: Hypercorn's public classes, extended by what the channel and a graceful stop need."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Event
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ASGIFramework, ConnectionState
+from hypercorn.utils import wrap_app
+from typing_extensions import override
+
+from edgebotd.web.connection import CONNECTION_KEY, Connection
+
+_logger = logging.getLogger(__name__)
+
+_BACKLOG: Final = 4096
+"""Connections that wait to be accepted: all clients come back at once after a restart."""
+
+_KEEP_ALIVE_SECONDS: Final = 30
+_HANDSHAKE_SECONDS: Final = 15
+
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
+class ServerSection(Protocol):
+    """What this module reads of the configuration's section `server`."""
+
+    @property
+    def tls_certificate(self) -> Path | None: ...
+    @property
+    def tls_key(self) -> Path | None: ...
+    @property
+    def graceful_seconds(self) -> float: ...
+
+
+class EdgeServer(TCPServer):
+    """One connection, which its request may take away from the server (`Connection.detach`)."""
+
+    def __init__(self, app: AppWrapper, config: Config, context: WorkerContext, stream: Stream) -> None:
+        # Hypercorn's annotation knows only the TLS stream; its code handles both.
+        super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]
+        secure = isinstance(stream, trio.SSLStream)
+        plain: Any = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+        self.connection = Connection(plain, secure=secure, http_version=self._http_version)
+        # Each request's scope gets a copy of this.
+        self.state = ConnectionState({CONNECTION_KEY: self.connection})
+
+    def _http_version(self) -> str:
+        return "2" if isinstance(self.protocol.protocol, H2Protocol) else "1"
+
+    @override
+    async def protocol_send(self, event: Event) -> None:
+        if self.connection.detached:
+            # Hypercorn would end the body and the connection; both are the new owner's now.
+            await trio.lowlevel.checkpoint()
+            return
+        await super().protocol_send(event)
+
+    @override
+    async def _close(self) -> None:
+        if not self.connection.detached:
+            await super()._close()
+
+    @override
+    async def _initiate_server_close(self) -> None:
+        if not self.connection.detached:
+            await super()._initiate_server_close()
+
+
+class _Connections:
+    """Those that are open."""
+
+    def __init__(self, app: AppWrapper, config: Config) -> None:
+        self._app = app
+        self._config = config
+        self.context = WorkerContext(None)
+        self._open: set[EdgeServer] = set()
+        self._none_left: trio.Event | None = None
+
+    async def serve(self, stream: Stream) -> None:
+        """Serve one connection; what goes wrong in it is logged and ends nothing else."""
+        try:
+            server = EdgeServer(self._app, self._config, self.context, stream)
+        except OSError:  # gone before it was looked at
+            return
+        self._open.add(server)
+        try:
+            await server.run()
+        except* Exception:
+            _logger.exception("error in a connection from %s", server.connection.peer)
+        finally:
+            self._open.discard(server)
+            if self._none_left is not None and not self._open:
+                self._none_left.set()
+
+    async def finish(self, seconds: float) -> None:
+        """Let requests in flight end within this time; idle connections are closed at once."""
+        await self.context.terminated.set()
+        if self._open:
+            self._none_left = trio.Event()
+            with trio.move_on_after(seconds):
+                await self._none_left.wait()
+
+    def cut(self) -> None:
+        """Close every socket: Hypercorn shields its sends, so cancelling alone would wait for a client that hangs."""
+        for server in list(self._open):
+            server.connection.abort()
+
+
+async def serve_web(
+    app: ASGIFramework,
+    sockets: Sequence[socket.socket],
+    settings: ServerSection,
+    *,
+    shutdown: Callable[[], Awaitable[None]],
+    drain: Callable[[], Awaitable[None]] | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve the app until `shutdown` returns, then stop gracefully. Cancel it to stop at once.
+
+    The stop: accept no more, `drain` (the streams' `bye`), close what is idle, give requests in flight
+    `graceful_seconds`, cut the rest.
+
+    Args:
+        sockets: bound (listening or not), TCP or unix; closed at the end. TLS is for TCP only: a unix socket does not
+            leave the machine.
+        shutdown: awaited once.
+        task_status: started when connections are accepted.
+
+    Raises:
+        OSError: the certificate cannot be read or a socket cannot listen.
+        ssl.SSLError: the certificate is none.
+    """
+    config = _config(settings)
+    wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")
+    listeners = _listeners(sockets, config)
+    lifespan = Lifespan(wrapped, config, {})
+    connections = _Connections(wrapped, config)
+    async with trio.open_nursery() as lifespan_nursery:
+        await lifespan_nursery.start(lifespan.handle_lifespan)
+        await lifespan.wait_for_startup()
+        async with trio.open_nursery() as handlers:
+            try:
+                async with trio.open_nursery() as accepting:
+                    # Survives EMFILE and the like by waiting, and aborted connections: trio._highlevel_serve_listeners.
+                    await accepting.start(_accept, connections.serve, listeners, handlers)
+                    task_status.started()
+                    await shutdown()
+                    accepting.cancel_scope.cancel()
+                if drain is not None:
+                    await drain()
+                await connections.finish(settings.graceful_seconds)
+            finally:
+                connections.cut()
+                handlers.cancel_scope.cancel()
+        await lifespan.wait_for_shutdown()
+        lifespan_nursery.cancel_scope.cancel()
+
+
+async def _accept(
+    handler: Callable[[Any], Awaitable[None]],
+    listeners: Sequence[Any],
+    handlers: trio.Nursery,
+    *,
+    task_status: trio.TaskStatus[Any],
+) -> None:
+    await trio.serve_listeners(handler, list(listeners), handler_nursery=handlers, task_status=task_status)
+
+
+def _config(settings: ServerSection) -> Config:
+    config = Config()
+    config.accesslog = None
+    config.errorlog = logging.getLogger(f"{__name__}.hypercorn")
+    config.include_server_header = False
+    config.keep_alive_timeout = _KEEP_ALIVE_SECONDS
+    config.ssl_handshake_timeout = _HANDSHAKE_SECONDS
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        config.certfile = str(settings.tls_certificate)
+        config.keyfile = str(settings.tls_key)
+    return config
+
+
+def _listeners(
+    sockets: Sequence[socket.socket], config: Config
+) -> list[trio.SocketListener | trio.SSLListener[trio.SocketStream]]:
+    tls = config.create_ssl_context()
+    listeners: list[trio.SocketListener | trio.SSLListener[trio.SocketStream]] = []
+    for sock in sockets:
+        sock.setblocking(False)
+        sock.listen(_BACKLOG)
+        plain = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+        if tls is None or sock.family == socket.AF_UNIX:
+            listeners.append(plain)
+        else:
+            listeners.append(trio.SSLListener(plain, tls, https_compatible=True))
+    return listeners
