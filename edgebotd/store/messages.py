@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -76,15 +76,15 @@ def put(
         NotFound: no such bot, or no such conversation of it.
         Conflict: the id belongs to another message of the bot.
     """
-    number = _number_in(conn, message)
     parts = _stored(message.parts)
-    old = _same(conn, message, number)
-    if old is None:
-        put_ = Put(_insert(conn, message, number, parts), "created")
-    elif old[6] == parts and old[7] == message.state:
-        put_ = Put(_message(old), None)
+    number, seq = _next_seq(conn, message)
+    row = _row(message, number, seq, parts)
+    # New in all but a few cases, so it is tried first; the seq of one that was there already is never used.
+    if conn.execute(_INSERT, row).rowcount:
+        conn.execute(_QUEUE_NEW, row[:1])
+        put_ = Put(_with_seq(message, seq), "created")
     else:
-        put_ = Put(_edit(conn, old, message, parts, now), "edited")
+        put_ = _put_again(conn, message, number, parts, now)
     if external_keys:
         key = number << SEQ_BITS | (put_.message.seq or 0)
         conn.executemany(
@@ -94,53 +94,91 @@ def put(
     return put_
 
 
-def _number_in(conn: sqlite3.Connection, message: Message) -> int:
-    row = conn.execute(
-        "SELECT b.number FROM conversations AS c JOIN bots AS b ON b.id = c.bot_id WHERE c.id = ? AND b.id = ?",
+def put_many(conn: sqlite3.Connection, batch: Sequence[Message], *, now: int | None = None) -> list[Put]:
+    """Store many messages, as `put` does, in their order; about twice as fast where all of them are new.
+
+    Meant for some hundred at a time, such as a page of a bot's own history: other writes wait meanwhile.
+    """
+    first = conn.execute("UPDATE message_seq SET value = value + ? RETURNING value", (len(batch),)).fetchone()[0]
+    first -= len(batch) - 1
+    numbers: dict[tuple[str, str], int] = {}
+    rows = []
+    for seq, message in enumerate(batch, first):
+        of = (message.bot_id, message.conversation_id)
+        if of not in numbers:
+            numbers[of] = _number_in(conn, message)
+        rows.append(_row(message, numbers[of], seq, _stored(message.parts)))
+    conn.execute("SAVEPOINT many")
+    if conn.executemany(_INSERT, rows).rowcount == len(rows):
+        conn.executemany(_QUEUE_NEW, [row[:1] for row in rows])
+        conn.execute("RELEASE many")
+        return [Put(_with_seq(message, seq), "created") for seq, message in enumerate(batch, first)]
+    conn.execute("ROLLBACK TO many")
+    conn.execute("RELEASE many")
+    return [put(conn, message, now=now) for message in batch]
+
+
+_QUEUE_NEW: Final = "INSERT INTO search_queue VALUES (?, NULL)"
+_INSERT: Final = "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def _row(message: Message, number: int, seq: int, parts: str) -> tuple[Any, ...]:
+    return (
+        number << SEQ_BITS | seq,
+        message.id,
+        number,
+        message.conversation_id,
+        message.run_id,
+        message.role,
+        message.state,
+        message.source,
+        message.user_id,
+        message.created_at,
+        message.edited_at,
+        parts,
+    )
+
+
+def _with_seq(message: Message, seq: int) -> Message:
+    # model_copy() costs as much as an insert.
+    return Message.model_construct(message.model_fields_set | {"seq"}, **{**message.__dict__, "seq": seq})
+
+
+def _next_seq(conn: sqlite3.Connection, message: Message) -> tuple[int, int]:
+    """Take the next seq; return it behind the bot's number."""
+    number, seq = conn.execute(
+        f"UPDATE message_seq SET value = value + 1 RETURNING ({_NUMBER}), value",
         (message.conversation_id, message.bot_id),
     ).fetchone()
+    if number is None:
+        raise NotFound("conversation")
+    return number, seq
+
+
+_NUMBER: Final = "SELECT b.number FROM conversations AS c JOIN bots AS b ON b.id = c.bot_id WHERE c.id = ? AND b.id = ?"
+
+
+def _number_in(conn: sqlite3.Connection, message: Message) -> int:
+    row = conn.execute(_NUMBER, (message.conversation_id, message.bot_id)).fetchone()
     if row is None:
         raise NotFound("conversation")
     return int(row[0])
 
 
-def _same(conn: sqlite3.Connection, message: Message, number: int) -> tuple[Any, ...] | None:
-    by_identity = f"{_SELECT} WHERE m.run_id = ? AND m.role = ? AND m.conversation_id = ?"
-    row: tuple[Any, ...] | None = conn.execute(
-        by_identity, (message.run_id, message.role, message.conversation_id)
+def _put_again(conn: sqlite3.Connection, message: Message, number: int, parts: str, now: int | None) -> Put:
+    old = conn.execute(
+        f"{_SELECT} WHERE m.run_id = ? AND m.role = ? AND m.conversation_id = ?",
+        (message.run_id, message.role, message.conversation_id),
     ).fetchone()
-    if row is not None:
-        return row
-    row = conn.execute(f"{_SELECT} WHERE m.id = ? AND m.bot_number = ?", (message.id, number)).fetchone()
-    if row is not None and (row[3], row[5]) != (message.conversation_id, message.role):
-        raise Conflict(
-            "message_id_used", f"The bot '{message.bot_id}' has another message with the id '{message.id[:64]}'."
-        )
-    return row
-
-
-def _insert(conn: sqlite3.Connection, message: Message, number: int, parts: str) -> Message:
-    seq = conn.execute("UPDATE message_seq SET value = value + 1 RETURNING value").fetchone()[0]
-    key = number << SEQ_BITS | seq
-    conn.execute(
-        "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            key,
-            message.id,
-            number,
-            message.conversation_id,
-            message.run_id,
-            message.role,
-            message.state,
-            message.source,
-            message.user_id,
-            message.created_at,
-            message.edited_at,
-            parts,
-        ),
-    )
-    conn.execute("INSERT OR IGNORE INTO search_queue VALUES (?, NULL)", (key,))
-    return message.model_copy(update={"seq": seq})
+    if old is None:
+        old = conn.execute(f"{_SELECT} WHERE m.id = ? AND m.bot_number = ?", (message.id, number)).fetchone()
+        if (old[3], old[5]) != (message.conversation_id, message.role):
+            raise Conflict(
+                "message_id_used", f"The bot '{message.bot_id}' has another message with the id '{message.id[:64]}'."
+            )
+    if old[6] == parts and old[7] == message.state:
+        return Put(_message(old), None)
+    return Put(_edit(conn, old, message, parts, now), "edited")
 
 
 def _edit(conn: sqlite3.Connection, old: tuple[Any, ...], message: Message, parts: str, now: int | None) -> Message:

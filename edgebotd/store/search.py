@@ -18,6 +18,9 @@ from edgebotd.store import messages, words
 PROBED: Final = 200
 """So many matches are read without regard to order; a search that has fewer is answered by them alone."""
 
+PREFIX_LENGTHS: Final = (2, 3, 4)
+"""Prefixes that the index has lists for, as in the schema."""
+
 SNIPPET_BEFORE: Final = 40
 SNIPPET_CHARACTERS: Final = 200
 SNIPPET_SEARCHED: Final = 50_000
@@ -98,6 +101,10 @@ def _keys(conn: sqlite3.Connection, query: _Query, numbers: list[int]) -> list[i
     probed = [row[0] for row in matches]
     if len(probed) < PROBED:
         return _newest(conn, query, probed, frozenset(numbers))
+    if any(term.open_ended and len(term.tokens[-1]) not in PREFIX_LENGTHS for term in query.terms):
+        # FTS5 merges the lists of all words with this prefix for each query: once, then, instead of once a bot.
+        every = conn.execute("SELECT rowid FROM message_words WHERE message_words MATCH ?", (query.expression,))
+        return _newest(conn, query, (row[0] for row in every), frozenset(numbers))
     return _merged(conn, query, numbers)
 
 
@@ -191,25 +198,26 @@ def index_queued(conn: sqlite3.Connection) -> None:
     ).fetchall()
     if not queued:
         return
-    for key, old, parts in queued:
-        if old is not None:
-            conn.execute("INSERT INTO message_words (message_words, rowid, words) VALUES ('delete', ?, ?)", (key, old))
-        if parts is not None:
-            _index(conn, key, parts)
+    stale = [(key, old) for key, old, _ in queued if old is not None]
+    if stale:
+        conn.executemany("INSERT INTO message_words (message_words, rowid, words) VALUES ('delete', ?, ?)", stale)
+    conn.executemany(_INDEX, [_indexed(key, parts) for key, _, parts in queued if parts is not None])
     conn.execute("DELETE FROM search_queue")
 
 
-def _index(conn: sqlite3.Connection, key: int, parts: str) -> None:
-    text = words.text_of(messages.parts_of(parts))
-    conn.execute("INSERT INTO message_words (rowid, words) VALUES (?, ?)", (key, words.index_text(text)))
+_INDEX: Final = "INSERT INTO message_words (rowid, words) VALUES (?, ?)"
+
+
+def _indexed(key: int, parts: str) -> tuple[int, str]:
+    return key, words.index_text(words.text_of(messages.parts_of(parts)))
 
 
 def rebuild(conn: sqlite3.Connection) -> None:
     """Make the index anew from the messages; takes about a minute for a million."""
     conn.execute("INSERT INTO message_words (message_words) VALUES ('delete-all')")
     conn.execute("DELETE FROM search_queue")
-    for key, parts in conn.execute("SELECT key, parts FROM messages ORDER BY key"):
-        _index(conn, key, parts)
+    rows = conn.execute("SELECT key, parts FROM messages ORDER BY key")
+    conn.executemany(_INDEX, (_indexed(key, parts) for key, parts in rows))
 
 
 def check(conn: sqlite3.Connection) -> None:
