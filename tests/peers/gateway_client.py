@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from edgebotd.protocol.openclaw import (
     MAX_FRAME_BYTES,
@@ -54,6 +54,7 @@ class GatewayClient:
 
     async def read(self) -> None:
         """Read frames until the connection ends."""
+        await trio.lowlevel.checkpoint()
         try:
             while True:
                 frame = parse_frame(await self._websocket.get_message())
@@ -88,6 +89,7 @@ class GatewayClient:
     async def until(self, condition: Callable[[], bool], timeout: float) -> None:
         """Wait until a condition on what came is true; raises Refused when the connection ends before."""
         with trio.fail_after(timeout):
+            await trio.lowlevel.checkpoint()
             while not condition():
                 if self.closed is not None:
                     raise Refused(self.closed)
@@ -108,10 +110,13 @@ async def open_client(
     device_token: str | None = None,
 ) -> AsyncIterator[GatewayClient]:
     """Connect and shake hands; raises Refused when the gateway does not take us."""
+    host, _, port = url.removeprefix("ws://").partition(":")
     async with (
+        # trio-websocket leaves the socket of a refused upgrade open: what we opened, we close.
+        await trio.open_tcp_stream(host, int(port)) as stream,
         trio.open_nursery() as nursery,
-        open_websocket_url(url, max_message_size=MAX_FRAME_BYTES, disconnect_timeout=2) as websocket,
     ):
+        websocket = await wrap_client_stream(nursery, stream, f"{host}:{port}", "/", max_message_size=MAX_FRAME_BYTES)
         client = GatewayClient(websocket)
         nursery.start_soon(client.read, name="gateway client")
         first = await client.event(lambda event: event.name == "connect.challenge")
@@ -123,4 +128,6 @@ async def open_client(
         client.hello = parse_hello(await client.call("connect", params))
         assert client.hello is not None
         yield client
+        with trio.move_on_after(2):
+            await websocket.aclose()
         nursery.cancel_scope.cancel()

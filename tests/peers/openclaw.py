@@ -29,7 +29,7 @@ from tests.support import require_or_skip
 
 TOKEN = "test-token-of-the-gateway"
 _READY_SECONDS = 150
-# Two cores start a gateway in 14-20 s; inside a namespace the port is free for certain.
+# Inside a namespace the port is free for certain.
 _NAMESPACE_PORT = 18789
 
 
@@ -96,7 +96,7 @@ class Gateway:
 
     @property
     def pid(self) -> int:
-        """Process id of the launcher, which is the id of the gateway's process group too."""
+        """Process id of the launcher, the parent of the gateway and its helpers."""
         return self._program.pid
 
     @property
@@ -147,11 +147,11 @@ class Gateway:
 
     def freeze(self) -> None:
         """Stop all its processes where they are: sockets stay open, nothing answers."""
-        self._program.signal_group(signal.SIGSTOP)
+        self._program.signal_all(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let frozen processes go on."""
-        self._program.signal_group(signal.SIGCONT)
+        self._program.signal_all(signal.SIGCONT)
 
     def restart(self, check: Callable[[], None] = lambda: None) -> None:
         """End what is left of it and start it again on the same port and state."""

@@ -1,4 +1,4 @@
-"""Programs that tests start: each in a process group of its own, ended by that group's id and nothing broader."""
+"""Programs that tests start, each with all that it started: signalled by their ids and nothing broader."""
 
 from __future__ import annotations
 
@@ -56,14 +56,13 @@ class Program:
                 self.arguments, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
-    def signal_group(self, number: signal.Signals) -> None:
-        """Send a signal to every process of the group; nothing happens when none is left."""
-        if self._process is None:
-            return
-        try:
-            os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            pass  # the whole group is gone already
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to the program and all its descendants that live."""
+        for pid in self._living():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass  # it ended while we looked
 
     def terminate(self) -> None:
         """Ask the leader alone to end, as an init system does; returns at once."""
@@ -71,13 +70,22 @@ class Program:
             self._process.terminate()
 
     def kill(self) -> None:
-        """End the whole group now, helpers that survived their leader too, and reap the leader."""
+        """End the program and all its descendants now, and reap it."""
         if self._process is None:
             return
-        self.signal_group(signal.SIGKILL)
+        # Taken while the parents live: an orphan is no descendant any more.
+        family = self._living()
+        # Stopped first, so that nobody starts another one meanwhile.
+        self.signal_all(signal.SIGSTOP)
+        family |= self._living()
+        for pid in family:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it ended by itself
         self._process.wait(10)
-        # The rest of the group is reaped by init; its ports are free only when it is gone.
-        self.wait_until(lambda: not self._group_lives(), 10, "its process group to be gone")
+        # The others are reaped by init; their ports are free only when they are gone.
+        self.wait_until(lambda: not family & _running().keys(), 10, "its descendants to be gone")
         self._process = None
 
     def wait(self, timeout: float) -> int | None:
@@ -91,7 +99,7 @@ class Program:
 
     def close(self, grace: float = 5) -> None:
         """End the program: a polite signal first, the group's end after `grace` seconds at the latest."""
-        self.signal_group(signal.SIGCONT)
+        self.signal_all(signal.SIGCONT)
         self.terminate()
         self.wait(grace)
         self.kill()
@@ -118,17 +126,29 @@ class Program:
         except OSError as error:
             return f"(no log: {error})"
 
-    def _group_lives(self) -> bool:
+    def _living(self) -> set[int]:
+        """Return the ids of the program and its descendants; a helper may have a group and a session of its own."""
         if self._process is None:
-            return False
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
+            return set()
+        running = _running()
+        family = {self._process.pid} & running.keys()
+        # Helpers that outlived their parent are still of the group.
+        family |= {pid for pid, (_parent, group) in running.items() if group == self._process.pid}
+        while more := {pid for pid, (parent, _group) in running.items() if parent in family} - family:
+            family |= more
+        return family
+
+
+def _running() -> dict[int, tuple[int, int]]:
+    """Return parent and process group of every process that is no zombie."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
             try:
                 # After the command's name in brackets: state, parent, process group.
-                state, _parent, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                state, parent, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
             except OSError:
                 continue  # it ended while we looked
-            if int(group) == self._process.pid and state not in "ZX":
-                return True
-        return False
+            if state not in "ZX":
+                found[int(entry.name)] = (int(parent), int(group))
+    return found
