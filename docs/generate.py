@@ -1,6 +1,6 @@
 """Write what in docs/ is generated from the code, or with `--check` say what is stale (exit 1).
 
-Run as `python docs/generate.py [--check]` from the project's environment.
+Run as `.venv/bin/python docs/generate.py [--check]`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import json
 import sys
 from pathlib import Path
 
-from edgebotd.events import catalogue_schema
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))  # this checkout's package, installed or not
+
+from edgebotd.events import catalogue_schema  # noqa: E402
 
 
 def documents() -> dict[Path, str]:
