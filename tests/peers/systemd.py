@@ -93,7 +93,9 @@ def open_container() -> Iterator[Container]:
     with tempfile.TemporaryDirectory(prefix="edgebotd-systemd-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        program = Program(_argv(folder), env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}, log=folder / "log")
+        program = Program(
+            _argv(folder), env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}, log=folder / "log"
+        )
         program.start()
         try:
             yield Container(program, _wait_for_boot(program), folder)
