@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +20,17 @@ class JournalRow:
     data: str
 
 
+_INSERT: Final = "INSERT INTO journal (life, seq, at, bot_id, type, data) VALUES (?, ?, ?, ?, ?, ?)"
+
+
 def append(conn: sqlite3.Connection, life: int, seq: int, at: int, bot_id: str, type: str, data: str) -> None:
     """Store one event. Its position must be new; positions come in ascending order."""
-    conn.execute(
-        "INSERT INTO journal (life, seq, at, bot_id, type, data) VALUES (?, ?, ?, ?, ?, ?)",
-        (life, seq, at, bot_id, type, data),
-    )
+    conn.execute(_INSERT, (life, seq, at, bot_id, type, data))
+
+
+def append_many(conn: sqlite3.Connection, rows: Iterable[JournalRow]) -> None:
+    """Store events, as `append` does."""
+    conn.executemany(_INSERT, [(row.life, row.seq, row.at, row.bot_id, row.type, row.data) for row in rows])
 
 
 def after(conn: sqlite3.Connection, life: int, seq: int, limit: int) -> list[JournalRow]:
