@@ -20,7 +20,8 @@ class Tail:
     """Follow the channel.
 
     Args:
-        query: `bot`, `type`, `as`.
+        bots, types: only these; all where empty.
+        as_user: what this user would see.
         on_break: gets a sentence when the stream broke, is back, or has a gap.
         sleep, rng: for tests.
     """
@@ -32,10 +33,12 @@ class Tail:
         on_break: Callable[[str], None],
         sleep: Callable[[float], None] = time.sleep,
         rng: random.Random | None = None,
-        **query: Any,
+        bots: tuple[str, ...] = (),
+        types: tuple[str, ...] = (),
+        as_user: str | None = None,
     ) -> None:
         self._client = client
-        self._query = query
+        self._query: dict[str, Any] = {"bot": bots, "type": types, "as": as_user}
         self._on_break = on_break
         self._sleep = sleep
         self._rng = rng or random.Random()

@@ -6,7 +6,7 @@ import os
 import socket
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,18 @@ class Target:
         runtime = env.get("XDG_RUNTIME_DIR")
         return [*([Path(runtime, "edgebotd.sock")] if runtime else []), Path("/run/edgebotd.sock")]
 
+    def page(self) -> tuple[str | None, Sequence[str]]:
+        """Return where people reach the page, as far as is known here: its URL, and the addresses listened on."""
+        from edgebotd.config import ConfigError, load
+
+        if self.url is not None:
+            return self.url, ()
+        try:
+            server = load(self.config, warn=lambda _: None).server
+        except ConfigError:
+            return None, ()
+        return server.public_url, server.bind
+
     def _configured(self, env: Mapping[str, str]) -> str | None:
         """Return `server.socket` of the configuration file, which need not be valid otherwise, nor readable for us."""
         from edgebotd.config import find_file
@@ -87,6 +99,17 @@ class Target:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return os.path.join(path.absolute().parent, os.path.expanduser(named)) if path and named else None
+
+
+def page_link(public_url: str | None, bind: Sequence[str], code: str) -> str:
+    """Return the link that hands the page a one-time code: in the fragment, which no server and no log sees."""
+    base = public_url
+    if base is None:
+        address = bind[0] if bind else "127.0.0.1:8787"
+        # Listening on every address is no place to go to.
+        host, _, port = address.rpartition(":")
+        base = f"http://{'127.0.0.1' if host in ('', '0.0.0.0', '[::]') else host}:{port}"
+    return f"{base.rstrip('/')}/#code={code}"
 
 
 def connect_error(path: Path) -> str | None:

@@ -111,6 +111,11 @@ class StorageSettings(Section):
     audit_days: Days | None = None
     """Audit entries older than this are deleted; kept for ever where it is not set."""
 
+    @property
+    def database(self) -> Path:
+        """The database's file."""
+        return self.state_dir / "edgebotd.db"
+
 
 class ChannelSettings(Section):
     """[channel]"""

@@ -1,0 +1,136 @@
+"""`bots`: which there are, and connecting new ones."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from edgebotd.cli.output import age, json_option, print_fields, print_json, print_table
+from edgebotd.cli.status import BOT_HEADS, bot_row
+from edgebotd.cli.target import Target
+
+
+@click.group()
+def bots() -> None:
+    """List, show, connect and remove bots."""
+
+
+@bots.command("list")
+@json_option
+@click.pass_obj
+def list_bots(target: Target, as_json: bool) -> None:
+    """List bots with their state. --json prints one bot a line."""
+    with target.client() as client:
+        items = client.get("/api/bots")["items"]
+    if as_json:
+        for bot in items:
+            print_json(bot)
+        return
+    print_table(BOT_HEADS, map(bot_row, items), empty="No bots yet. `edgebotd bots connect` adds one.")
+
+
+@bots.command()
+@click.argument("bot")
+@json_option
+@click.pass_obj
+def show(target: Target, bot: str, as_json: bool) -> None:
+    """Show everything about one bot. --json prints one document."""
+    from edgebotd.cli.client import path
+
+    with target.client() as client:
+        answer = client.get(path("/api/bots/{}", bot))
+    if as_json:
+        print_json(answer)
+    else:
+        _print_bot(answer)
+
+
+def _print_bot(bot: dict[str, Any]) -> None:
+    shown = {}
+    for name, value in bot.items():
+        if isinstance(value, list):
+            value = ", ".join(map(str, value))
+        elif isinstance(value, dict):
+            value = ", ".join(f"{key} {inner}" for key, inner in value.items() if inner is not None)
+        shown[_words(name)] = f"{age(value)} ago" if name.endswith("At") and isinstance(value, int) else value
+    print_fields(shown)
+
+
+def _words(name: str) -> str:
+    return "".join(f" {char.lower()}" if char.isupper() else char for char in name.removesuffix("At"))
+
+
+@bots.command()
+@click.argument("bot")
+@click.option("--kind", type=click.Choice(["openclaw", "openai", "echo"]), default="openclaw", show_default=True)
+@click.option("--url", help="ws(s):// of the gateway, http(s):// of the API.")
+@click.option("--name", help="The name that people see.")
+@click.option("--token-file", type=click.File("r"), help="File that holds the token; - for standard input.")
+@click.option("--ask-token", is_flag=True, help="Ask for the token; it is not shown.")
+@click.option("--agent", help="openclaw: which agent of the gateway.")
+@click.option("--model", help="openai: the model to ask for.")
+@click.option("--system-prompt", help="openai: said before each conversation.")
+@json_option
+@click.pass_obj
+def connect(
+    target: Target,
+    bot: str,
+    kind: str,
+    url: str | None,
+    name: str | None,
+    token_file: Any,
+    ask_token: bool,
+    agent: str | None,
+    model: str | None,
+    system_prompt: str | None,
+    as_json: bool,
+) -> None:
+    """Connect a bot while the daemon runs, and say whether it answers.
+
+    BOT is its id for ever: 1 to 32 of a-z, 0-9 and -. The token never stands on the command line, where other users of
+    the machine could read it.
+    """
+    if token_file is not None and ask_token:
+        raise click.UsageError("--token-file and --ask-token exclude each other.")
+    token = token_file.read().strip() if token_file is not None else None
+    if ask_token:
+        token = click.prompt("Token", hide_input=True, err=True)
+    if token is not None and not token:
+        raise click.ClickException("The token is blank.")
+    body = {
+        "id": bot,
+        "kind": kind,
+        "url": url,
+        "name": name,
+        "token": token,
+        "agentId": agent,
+        "model": model,
+        "systemPrompt": system_prompt,
+    }
+    with target.client() as client:
+        answer = client.post("/api/bots/connect", {key: value for key, value in body.items() if value is not None})
+    if as_json:
+        print_json(answer)
+        return
+    state = answer.get("state", "unknown")
+    click.echo(f"{bot}: {state}{': ' + answer['detail'] if answer.get('detail') else ''}")
+
+
+@bots.command()
+@click.argument("bot")
+@click.option("--delete-history", is_flag=True, help="Delete its conversations too; they are kept otherwise.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def remove(target: Target, bot: str, delete_history: bool, yes: bool) -> None:
+    """Disconnect a bot and forget it. Its id is not given again."""
+    from edgebotd.cli.client import path
+
+    if delete_history and not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("Deleting the history asks first; say --yes.")
+        click.confirm(f"Delete every conversation with {bot}? This cannot be undone", abort=True, err=True)
+    with target.client() as client:
+        client.delete(path("/api/bots/{}", bot), **({"history": "delete"} if delete_history else {}))
+    click.echo(f"{bot} is removed{', with its history' if delete_history else '; its history is kept'}.")

@@ -1,0 +1,137 @@
+"""`check`: everything that the start would find wrong, without starting."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from edgebotd.cli import EXIT_CONFIG
+from edgebotd.cli.output import json_option, print_json
+from edgebotd.cli.target import Target, connect_error
+
+if TYPE_CHECKING:
+    from edgebotd.config import BotSettings, Settings
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--online", is_flag=True, help="Also try whether each bot's address answers.")
+@json_option
+@click.pass_obj
+def check(target: Target, config: Path | None, online: bool, as_json: bool) -> None:
+    """Say whether the daemon would start.
+
+    Reads the configuration as the start does, with every secret; tries the state directory, certificates and addresses.
+    Exits with 78 when the configuration is wrong, with 1 when it is right but the start would fail.
+    """
+    from edgebotd.cli.run import overrides_of
+    from edgebotd.config import ConfigError, find_file, load
+
+    warnings: list[str] = []
+    path = config or target.config or find_file(os.environ)
+    try:
+        settings = load(path, overrides=overrides_of((), target.socket, None), warn=warnings.append, search=False)
+    except ConfigError as exc:
+        _report(as_json, path, [str(finding) for finding in exc.findings], warnings)
+        sys.exit(EXIT_CONFIG)
+    problems = list(start_problems(settings))
+    if online:
+        for bot_id, bot in settings.bots.items():
+            problems += [f"bots.{bot_id}: {text}" for text in online_problems(bot)]
+    _report(as_json, path, problems, warnings)
+    if problems:
+        sys.exit(1)
+
+
+def _report(as_json: bool, path: Path | None, problems: list[str], warnings: list[str]) -> None:
+    if as_json:
+        print_json({"file": None if path is None else str(path), "problems": problems, "warnings": warnings})
+        return
+    for text in warnings:
+        click.echo(f"warning: {text}", err=True)
+    for text in problems:
+        click.echo(text, err=True)
+    if not problems:
+        click.echo(f"{path or 'no file, defaults'}: good")
+
+
+def start_problems(settings: Settings) -> Iterator[str]:
+    """Yield what would keep the daemon from starting with valid settings."""
+    yield from _folder_problems("storage.state_dir", settings.storage.state_dir)
+    server = settings.server
+    if server.tls_certificate is not None and server.tls_key is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(server.tls_certificate, server.tls_key, password="")
+        except OSError as exc:
+            reason = exc.strerror or str(exc)
+            yield f"server.tls_certificate, server.tls_key: {server.tls_certificate} and {server.tls_key}: {reason}"
+    if connect_error(server.socket) is None:
+        # Its addresses are taken by itself: before a reload that is how it must be.
+        return
+    yield from _folder_problems("server.socket", server.socket.parent)
+    for address in server.bind:
+        yield from _address_problems(address)
+
+
+def _folder_problems(key: str, folder: Path) -> Iterator[str]:
+    """Yield why files cannot be made in a folder that is there or is made at the start; makes nothing."""
+    nearest = folder
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        yield f"{key}: {nearest} is not a directory"
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        yield f"{key}: {nearest} is not writable for this user"
+
+
+def _address_problems(address: str) -> Iterator[str]:
+    from edgebotd.config import parse_address
+
+    host, port = parse_address(address)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as exc:
+        yield f"server.bind: {address}: {exc.strerror}"
+        return
+    for family, kind, protocol, _, place in found[:1]:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(place)
+            except OSError as exc:
+                yield f"server.bind: {address}: {exc.strerror}"
+
+
+def online_problems(bot: BotSettings) -> Iterator[str]:
+    """Yield why a bot's peer does not answer; an OpenAI-compatible one is asked for its models, with the token."""
+    if bot.url is None:
+        return
+    if bot.kind == "openai":
+        import httpx2
+
+        headers = {"Authorization": f"Bearer {bot.token.get_secret_value()}"} if bot.token else {}
+        try:
+            answer = httpx2.get(bot.url.rstrip("/") + "/models", headers=headers, timeout=10)
+        except (httpx2.TransportError, httpx2.InvalidURL) as exc:
+            yield f"{bot.url} does not answer: {str(exc) or type(exc).__name__}"
+            return
+        if answer.status_code in (401, 403):
+            yield f"{bot.url} refuses the token ({answer.status_code})"
+        elif answer.status_code >= 500:
+            yield f"{bot.url} answers {answer.status_code}"
+        return
+    parts = urlsplit(bot.url)
+    try:
+        socket.create_connection(
+            (parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)), 10
+        ).close()
+    except OSError as exc:
+        yield f"{bot.url} does not answer: {exc.strerror or exc}"

@@ -1,0 +1,70 @@
+"""`events`: the live channel, as it comes."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import click
+
+from edgebotd.cli.output import json_option, note, one_line, print_json, styled
+from edgebotd.cli.target import Target
+
+
+@click.command()
+@click.option("--as", "as_user", metavar="USER", help="What this user would see; for administrators.")
+@click.option("--bot", "bots", multiple=True, help="Of this bot only; may be repeated.")
+@click.option("--type", "types", multiple=True, help="Of this type only; may be repeated.")
+@json_option
+@click.pass_obj
+def events(target: Target, as_user: str | None, bots: tuple[str, ...], types: tuple[str, ...], as_json: bool) -> None:
+    """Watch the live channel until Ctrl-C.
+
+    Resumes by itself where it was when the stream breaks; a gap is told on standard error. --json prints one event a
+    line, exactly as it travels.
+    """
+    from edgebotd.cli.tail import Tail
+
+    with target.client() as client:
+        tail = Tail(client, on_break=note, bots=bots, types=types, as_user=as_user)
+        try:
+            for kind, data in tail.events():
+                if kind == "message":
+                    if as_json:
+                        print_json(data)
+                    else:
+                        click.echo(line(data))
+                elif kind == "hello" and data.get("verdict") == "fresh":
+                    note(f"Connected as {data.get('user') or 'administrator'}. Ctrl-C ends.")
+                elif kind == "busy":
+                    note("The daemon has too many streams; waiting.")
+        except KeyboardInterrupt:
+            pass  # how a person ends this
+
+
+def line(event: dict[str, Any]) -> str:
+    """Return one event as one line for people: time, bot, type, and what is most telling of the rest."""
+    at = event.get("at") or event.get("sinceAt")
+    when = time.strftime("%H:%M:%S", time.localtime(at / 1000 if isinstance(at, int) else None))
+    head = f"{when}  {event.get('botId', '*'):<12}  {event.get('type', '?'):<20}"
+    return f"{styled(head, dim=True)}  {one_line(_telling(event), 160)}"
+
+
+def _telling(event: dict[str, Any]) -> str:
+    match event.get("type"):
+        case "chat-delta":
+            return repr(event.get("text"))
+        case "chat-message":
+            from edgebotd.cli.messages import text_of
+
+            message = event.get("message", {})
+            return f"{message.get('role')}: {text_of(message)}"
+        case "chat-status" | "bot:status":
+            return " ".join(str(event[key]) for key in ("state", "reason", "detail") if event.get(key))
+        case "bot-activity":
+            return " ".join(str(event[key]) for key in ("activity", "detail") if event.get(key))
+        case "bots-status-update":
+            return ", ".join(f"{bot['botId']} {bot['state']}" for bot in event.get("bots", ()))
+    rest = {key: value for key, value in event.items() if key not in ("type", "botId")}
+    return json.dumps(rest, ensure_ascii=False, separators=(",", ":"))
