@@ -1,0 +1,375 @@
+"""One bot: its supervised connection, its status, and what happens at each (re)connect.
+
+Whatever goes wrong here touches no other bot: what a peer does wrong is a `ConnectorError` and tried again with
+backoff; anything else is a bug, logged whole, counted, and tried again too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+import trio
+
+from edgebotd.bots.capture import Capture
+from edgebotd.bots.connector import Connector, ConnectorError, Feature, Hello, Trouble
+from edgebotd.bots.turnqueue import TurnQueue
+from edgebotd.config import ChatSettings
+from edgebotd.events import BotState, BotStatus, BotSummary, RunState
+from edgebotd.hub.hub import Hub
+from edgebotd.protocol.backoff import Backoff
+from edgebotd.protocol.run import RunEvent
+from edgebotd.store import turns
+from edgebotd.store.bots import StoredBot
+from edgebotd.store.database import Database
+
+log = logging.getLogger(__name__)
+
+BACKOFF_BASE: Final = 1.0
+BACKOFF_CAP: Final = 30.0
+PERSON_BASE: Final = 60.0
+PERSON_CAP: Final = 300.0
+"""What needs a person is looked at again after 1, 2, 4, 5, 5 ... minutes, or when somebody asks for it."""
+STABLE_SECONDS: Final = 30.0
+"""A session that held this long counts as mended: the next trouble starts with short waits again."""
+SLACK_MS: Final = 60_000
+"""How far before a lost connection sessions are looked at again."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a bot's registry row says. `extra` holds what a person needs, such as a pairing's request id."""
+
+    state: BotState
+    since_at: int
+    reason: str | None = None
+    detail: str | None = None
+    source: str = "connection"
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+class Bot:
+    """A bot that the registry knows. Ownership: the registry runs `run` in its nursery and cancels it with `stop`."""
+
+    def __init__(
+        self,
+        stored: StoredBot,
+        connector: Connector,
+        database: Database,
+        hub: Hub,
+        chat: ChatSettings,
+        *,
+        now: Callable[[], int],
+        rng: Random,
+        changed: Callable[[], None],
+    ) -> None:
+        self.stored = stored
+        self.connector = connector
+        self.hello: Hello | None = None
+        self.status = Status(BotState.UNKNOWN, now())
+        self.activity: tuple[str, str | None] = ("idle", None)
+        self.bugs = 0
+        self._database = database
+        self._hub = hub
+        self._settle_seconds = chat.settle_seconds
+        self._give_up_seconds = chat.queued_seconds
+        self._now = now
+        self._backoff = Backoff(BACKOFF_BASE, BACKOFF_CAP, rng)
+        self._changed = changed
+        self._scope = trio.CancelScope()
+        self._session_scope: trio.CancelScope | None = None
+        self._retry = trio.Event()
+        self._status_change = trio.Event()
+        self._wanted: dict[tuple[str, str | None], None] = {}
+        self._want = trio.Event()
+        self._lost_at: int | None = None
+        self._ended: ConnectorError | None = None
+        self.capture = Capture(stored.id, database, hub, now, self._tell_activity, self._want_history)
+        self.queue = TurnQueue(stored.id, database, hub, self.capture, chat, now)
+
+    @property
+    def id(self) -> str:
+        """The bot's id."""
+        return self.stored.id
+
+    @property
+    def connected(self) -> bool:
+        """Whether turns can be sent now."""
+        return self.hello is not None
+
+    def summary(self) -> BotSummary:
+        """Return the bot's row for the list of all bots."""
+        return BotSummary(
+            bot_id=self.id,
+            name=self.stored.name,
+            kind=self.stored.kind,
+            state=self.status.state,
+            reason=self.status.reason,
+            detail=self.status.detail,
+            source=self.status.source,
+            since_at=self.status.since_at,
+            activity=self.activity[0],
+            activity_detail=self.activity[1],
+        )
+
+    # From outside
+
+    def retry_now(self) -> None:
+        """Try to connect at once, if there is no connection."""
+        self._backoff.reset()
+        self._retry.set()
+
+    def replace(self, stored: StoredBot, connector: Connector) -> None:
+        """Go on with other settings: the present connection ends, its runs are settled over the next one."""
+        self.stored = stored
+        if connector is not self.connector:
+            self.connector = connector
+            # So that `wait_verdict` waits for what the new settings bring.
+            self._set(BotState.CONNECTING)
+            if self._session_scope is not None:
+                self._session_scope.cancel()
+            self.retry_now()
+        self._changed()
+
+    def stop(self) -> None:
+        """End all tasks of this bot."""
+        self._scope.cancel()
+
+    async def rest(self, detail: str) -> None:
+        """Show that nothing happens here any more, and end what was going on."""
+        self.hello = None
+        self.bugs += 1
+        self._set(BotState.ERROR, "bug", detail)
+        await self.queue.fail_all(detail)
+
+    async def wait_verdict(self, timeout: float) -> None:
+        """Wait until the first attempt has succeeded or failed, at most so many seconds."""
+        with trio.move_on_after(timeout):
+            while self.status.state in (BotState.UNKNOWN, BotState.CONNECTING):
+                await self._status_change.wait()
+
+    # The connection
+
+    async def run(self) -> None:
+        """Hold the connection and work off the queue until stopped."""
+        with self._scope:
+            await self.capture.load()
+            open_turns = await self._database.read(lambda conn: turns.open_of_bot(conn, self.id))
+            async with trio.open_nursery() as nursery:
+                await self.queue.open(nursery, open_turns)
+                nursery.start_soon(self._give_up, name=f"bot {self.id} gives up")
+                await self._supervise()
+
+    async def _supervise(self) -> None:
+        waits = 0
+        while True:
+            if self.status.state in (BotState.UNKNOWN, BotState.CONNECTED):
+                self._set(BotState.CONNECTING)
+            began = trio.current_time()
+            error = await self._attempt()
+            if error is None:
+                # Other settings: at once.
+                self._set(BotState.CONNECTING)
+                waits = 0
+                continue
+            if trio.current_time() - began >= STABLE_SECONDS:
+                self._backoff.reset()
+                waits = 0
+            if error.needs_person:
+                pause = min(PERSON_BASE * 2**waits, PERSON_CAP)
+                waits += 1
+            else:
+                pause = max(self._backoff.next(), error.retry_after or 0)
+            self._retry = trio.Event()
+            with trio.move_on_after(pause):
+                await self._retry.wait()
+                waits = 0
+
+    async def _attempt(self) -> ConnectorError | None:
+        """Run one session and return why it ended; None where it was replaced."""
+        self._ended = None
+        try:
+            async with trio.open_nursery() as nursery:
+                self._session_scope = nursery.cancel_scope
+                nursery.start_soon(self._session, nursery, name=f"bot {self.id} session")
+        except Exception:
+            log.exception("bot %s failed unexpectedly", self.id)
+            self.bugs += 1
+            detail = "A bug of edgebotd's stopped this bot's connection. It is tried again; the daemon's log says more."
+            self._ended = ConnectorError(Trouble.LOST, detail, reason="bug")
+        finally:
+            self._session_scope = None
+            if self.hello is not None:
+                self.hello = None
+                self._lost_at = self._now()
+                self.queue.disconnected(self._ended)
+        error: ConnectorError | None = self._ended
+        if error is not None:
+            self._show(error)
+        return error
+
+    async def _session(self, nursery: trio.Nursery) -> None:
+        try:
+            await self.connector.run_session(self._deliver, task_status=_Started(self, nursery))
+        except ConnectorError as exc:
+            self._ended = exc
+            nursery.cancel_scope.cancel()
+
+    def _started(self, hello: Hello, nursery: trio.Nursery) -> None:
+        self.hello = hello
+        # What was sent without an answer is sent again, not settled.
+        before = frozenset(self.capture.live) - self.queue.unanswered()
+        self.capture.unknown_end = RunState.INTERRUPTED if Feature.HISTORY in hello.features else RunState.FAILED
+        self._set(
+            BotState.CONNECTED, detail=" ".join(hello.missing) or None, reason="degraded" if hello.missing else None
+        )
+        nursery.start_soon(self._catch_up, before, name=f"bot {self.id} catches up")
+        nursery.start_soon(self._fetch_wanted, nursery, name=f"bot {self.id} history")
+
+    def _show(self, error: ConnectorError) -> None:
+        if error.needs_person or error.reason == "bug":
+            state = BotState.ERROR
+        elif error.trouble is Trouble.RESTARTING:
+            state = BotState.STARTING
+        else:
+            state = BotState.DISCONNECTED
+        log.log(
+            logging.WARNING if self.status.reason != error.reason else logging.DEBUG,
+            "bot %s: %s (%s)",
+            self.id,
+            error.detail,
+            error.reason,
+        )
+        self._set(state, error.reason, error.detail, error.extra)
+
+    def _set(
+        self,
+        state: BotState,
+        reason: str | None = None,
+        detail: str | None = None,
+        extra: dict[str, str] | None = None,
+    ) -> None:
+        old = self.status
+        if (old.state, old.reason, old.detail) == (state, reason, detail):
+            return
+        since = old.since_at if old.state is state else self._now()
+        self.status = Status(state, since, reason, detail, extra=extra or {})
+        self._status_change.set()
+        self._status_change = trio.Event()
+        self._hub.publish(
+            self.id,
+            BotStatus(bot_id=self.id, state=state, reason=reason, detail=detail, since_at=since),
+        )
+        self._changed()
+
+    def _tell_activity(self, activity: str, detail: str | None) -> None:
+        if self.activity != (activity, detail):
+            self.activity = (activity, detail)
+            self._changed()
+
+    # What was missed
+
+    async def _deliver(self, event: RunEvent) -> None:
+        await self.capture.deliver(event)
+
+    async def _catch_up(self, before: frozenset[str]) -> None:
+        hello = self.hello
+        if hello is None:
+            return
+        while True:
+            try:
+                await self._settle_before(before, Feature.HISTORY in hello.features)
+                break
+            except ConnectorError as exc:
+                log.info("bot %s: runs are not settled yet: %s", self.id, exc.detail)
+                await trio.sleep(self._settle_seconds)
+        self.queue.connected(self.connector, hello)
+        if Feature.SESSIONS in hello.features:
+            try:
+                for session in await self.connector.sessions(
+                    None if self._lost_at is None else self._lost_at - SLACK_MS
+                ):
+                    history = await self.connector.history(session.session_key)
+                    await self.capture.take_history(history, frozenset())
+            except ConnectorError as exc:
+                log.info("bot %s: not all history could be read: %s", self.id, exc.detail)
+
+    async def _settle_before(self, before: frozenset[str], remembers: bool) -> None:
+        """Settle what was going on before this connection; what the peer knows nothing of gets a second look."""
+        if remembers:
+            unknown = "The connection broke in the middle of this reply, and the bot knows nothing more of it."
+        else:
+            unknown = "edgebotd restarted in the middle of this reply. Send the message again."
+        for last_look in (False, True) if remembers else (True,):
+            keys = sorted({run.session_key for run_id in before if (run := self.capture.live.get(run_id)) is not None})
+            left = False
+            for key in keys:
+                history = await self.connector.history(key)
+                open_runs = await self.capture.take_history(history, before, unknown=unknown if last_look else None)
+                left = left or bool(set(open_runs) - history.active_run_ids)
+            if not left:
+                return
+            await trio.sleep(self._settle_seconds)
+
+    def _want_history(self, session_key: str, run_id: str | None) -> None:
+        self._wanted[session_key, run_id] = None
+        self._want.set()
+
+    async def _fetch_wanted(self, nursery: trio.Nursery) -> None:
+        while True:
+            while self._wanted:
+                key = next(iter(self._wanted))
+                del self._wanted[key]
+                if key[1] is None:
+                    await self._fetch(*key)
+                else:
+                    nursery.start_soon(self._fetch, *key, name=f"bot {self.id} settles")
+            self._want = trio.Event()
+            await self._want.wait()
+
+    async def _fetch(self, session_key: str, run_id: str | None) -> None:
+        settle = frozenset() if run_id is None else frozenset({run_id})
+        unknown = None if run_id is None else "The bot ended this run without a reply."
+        while True:
+            if run_id is not None:
+                await trio.sleep(self._settle_seconds)
+                if run_id not in self.capture.live:
+                    return
+            try:
+                history = await self.connector.history(session_key)
+                left = await self.capture.take_history(history, settle, unknown=unknown)
+            except ConnectorError as exc:
+                log.info("bot %s: the history of a session could not be read: %s", self.id, exc.detail)
+                if run_id is None:
+                    return
+                continue
+            if not left:
+                return
+
+    async def _give_up(self) -> None:
+        """End runs whose bot has been away for too long. Runs until cancelled."""
+        while True:
+            change = self._status_change
+            with trio.move_on_after(self._give_up_seconds):
+                while self.hello is None:
+                    await change.wait()
+                    change = self._status_change
+            if self.hello is None:
+                await self.capture.interrupt_all(
+                    "The bot has been away for too long; how this reply went on is unknown."
+                )
+            await self._status_change.wait()
+
+
+class _Started:
+    """Takes a connector's hello."""
+
+    def __init__(self, bot: Bot, nursery: trio.Nursery) -> None:
+        self._bot = bot
+        self._nursery = nursery
+
+    def started(self, value: Hello, /) -> None:
+        self._bot._started(value, self._nursery)

@@ -1,0 +1,310 @@
+"""One bot's turns on their way out: one at a time per conversation, in order, each durable before it is sent."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import trio
+
+from edgebotd.bots.capture import Capture
+from edgebotd.bots.connector import Accepted, Connector, ConnectorError, Hello, Outgoing, Trouble
+from edgebotd.bots.fill import put_message
+from edgebotd.bots.runs import MESSAGE_STATES, LiveRun
+from edgebotd.config import ChatSettings
+from edgebotd.errors import Problem
+from edgebotd.events import RunState
+from edgebotd.hub.hub import Hub
+from edgebotd.store import conversations, messages, turns
+from edgebotd.store.database import Database
+from edgebotd.store.turns import Turn
+from edgebotd.store.writer import Transaction
+
+log = logging.getLogger(__name__)
+
+RESEND_SECONDS: Final = 2.0
+"""Pause before a turn is offered again on the same connection, where the peer does not say how long."""
+QUEUED_PER_CONVERSATION: Final = 100
+"""Turns that may wait in one conversation. Full: sending is refused with 429."""
+
+Compose = Callable[[Turn, str, Hello], Awaitable[Outgoing]]
+"""Makes what is sent of a turn and its session key; raises `Problem` where the peer's limits forbid it."""
+
+
+@dataclass(eq=False)
+class Item:
+    """A turn in the queue. `run` is set once it was sent, `answered` once the peer has accepted it."""
+
+    turn: Turn
+    session_key: str
+    over: trio.Event
+    run: LiveRun | None = None
+    answered: bool = False
+    aborted: bool = False
+
+
+class TurnQueue:
+    """The queue of one bot. Its tasks live in the bot's nursery, one per conversation that has turns."""
+
+    def __init__(
+        self, bot_id: str, database: Database, hub: Hub, capture: Capture, chat: ChatSettings, now: Callable[[], int]
+    ) -> None:
+        self.bot_id = bot_id
+        self.compose: Compose | None = None
+        self._database = database
+        self._hub = hub
+        self._capture = capture
+        self._queued_ms = int(chat.queued_seconds * 1000)
+        self._now = now
+        self._nursery: trio.Nursery | None = None
+        self._link: tuple[Connector, Hello] | None = None
+        self._why = "The bot is not connected yet."
+        self._change = trio.Event()
+        self._queues: dict[str, deque[Item]] = {}
+        self._items: dict[str, Item] = {}
+
+    # From the bot
+
+    async def open(self, nursery: trio.Nursery, unfinished: Iterable[Turn]) -> None:
+        """Take up what a former life left: what waited waits on, what was sent is expected to be settled."""
+        self._nursery = nursery
+        for turn in unfinished:
+            key = await self._database.read(partial(_session_key, conversation_id=turn.conversation_id))
+            if key is None:
+                continue
+            item = Item(turn, key, trio.Event())
+            if turn.state is not RunState.QUEUED:
+                item.run = self._capture.begin(turn.run_id, turn.conversation_id, key)
+                item.answered = True
+            detail = self._why if item.run is None else "edgebotd has restarted and asks the bot how far this is."
+            self._capture.tell_run(turn.run_id, turn.conversation_id, turn.state, detail)
+            self.put(item)
+
+    def connected(self, connector: Connector, hello: Hello) -> None:
+        """Turns can go out."""
+        self._link = (connector, hello)
+        self._poke()
+        for item in self._items.values():
+            if item.aborted and item.run is not None:
+                self._start(self._ask_abort, item.run)
+
+    def disconnected(self, why: ConnectorError | None) -> None:
+        """No turn can go out; those under way go on without us."""
+        self._link = None
+        self._why = "The bot is not connected." if why is None else why.detail
+        self._poke()
+        for run in self._capture.live.values():
+            self._capture.tell(run, run.state, f"The connection is lost, the bot may be going on. {self._why}")
+
+    def unanswered(self) -> frozenset[str]:
+        """Return the runs that were sent but not accepted yet: they will be sent again."""
+        return frozenset(run_id for run_id, item in self._items.items() if item.run is not None and not item.answered)
+
+    # From people
+
+    def item(self, run_id: str) -> Item | None:
+        """Return an unfinished turn."""
+        return self._items.get(run_id)
+
+    def item_in(self, conversation_id: str) -> Item | None:
+        """Return the turn that a conversation is at."""
+        queue = self._queues.get(conversation_id)
+        return queue[0] if queue else None
+
+    def room(self, conversation_id: str) -> None:
+        """Pass where a further turn may wait.
+
+        Raises:
+            Problem: 429, too many wait already.
+        """
+        if len(self._queues.get(conversation_id, ())) >= QUEUED_PER_CONVERSATION:
+            detail = f"{QUEUED_PER_CONVERSATION} messages wait in this conversation already. Cancel some, or wait."
+            raise Problem(429, "queue_full", detail, headers={"Retry-After": "30"})
+
+    def waiting_for(self, conversation_id: str) -> str | None:
+        """Return why a turn of this conversation has to wait, None where it can go at once."""
+        if self._link is None:
+            return self._why
+        return "Another message of this conversation is being answered." if self._queues.get(conversation_id) else None
+
+    def put(self, item: Item) -> None:
+        """Queue a turn that is stored already; one that interrupts goes before those that wait, and stops what runs."""
+        queue = self._queues.setdefault(item.turn.conversation_id, deque())
+        self._items[item.turn.run_id] = item
+        if not queue:
+            queue.append(item)
+            self._start(self._work_off, item.turn.conversation_id)
+        elif item.turn.mode == "interrupt":
+            queue.insert(1, item)
+            running = queue[0]
+            if running.run is not None and not running.aborted:
+                running.aborted = True
+                self._start(self._ask_abort, running.run)
+        else:
+            queue.append(item)
+
+    def abort(self, item: Item) -> None:
+        """Stop a turn: one that was not sent ends at once, one that runs when the peer says so."""
+        if item.aborted:
+            return
+        item.aborted = True
+        if item.run is not None:
+            self._start(self._ask_abort, item.run)
+            return
+        queue = self._queues[item.turn.conversation_id]
+        if queue[0] is item:
+            self._poke()
+        else:
+            queue.remove(item)
+            self._start(self._end_unsent, item, RunState.ABORTED, None)
+
+    def abort_run(self, run: LiveRun) -> None:
+        """Stop a run that somebody else started."""
+        self._start(self._ask_abort, run)
+
+    async def fail_all(self, detail: str) -> None:
+        """End every turn, because the bot goes away."""
+        for item in list(self._items.values()):
+            if item.run is None:
+                await self._end_unsent(item, RunState.FAILED, detail)
+        await self._capture.interrupt_all(detail)
+
+    # Work
+
+    def _start(self, run: Callable[..., Awaitable[None]], *args: object) -> None:
+        if self._nursery is None:
+            raise RuntimeError("the queue of this bot is not open")
+        self._nursery.start_soon(run, *args, name=f"bot {self.bot_id} {run.__name__}")
+
+    def _poke(self) -> None:
+        self._change.set()
+        self._change = trio.Event()
+
+    async def _work_off(self, conversation_id: str) -> None:
+        queue = self._queues[conversation_id]
+        while queue:
+            item = queue[0]
+            try:
+                await self._work(item)
+            except Exception:
+                log.exception("bot %s: turn %s failed unexpectedly", self.bot_id, item.turn.run_id)
+                await self._end(item, RunState.FAILED, "A bug of edgebotd's stopped this. The daemon's log says more.")
+            finally:
+                # Removed by identity: others may have come or gone meanwhile.
+                queue.remove(item)
+                self._items.pop(item.turn.run_id, None)
+                item.over.set()
+        del self._queues[conversation_id]
+
+    async def _work(self, item: Item) -> None:
+        while not (item.answered or item.over.is_set()):
+            if item.run is not None and item.run.done.is_set():
+                return
+            if item.aborted and item.run is None:
+                await self._end(item, RunState.ABORTED, None)
+                return
+            left = (item.turn.created_at + self._queued_ms - self._now()) / 1000
+            if left <= 0:
+                await self._end(item, RunState.FAILED, f"It could not be sent in time. {self._why}")
+                return
+            if self._link is None:
+                change = self._change
+                with trio.move_on_after(left):
+                    await change.wait()
+                continue
+            await self._offer(item, *self._link)
+        if item.run is not None:
+            await item.run.done.wait()
+
+    async def _offer(self, item: Item, connector: Connector, hello: Hello) -> None:
+        """Send the turn once; it is `answered` afterwards, over, or to be offered again."""
+        assert self.compose is not None
+        try:
+            outgoing = await self.compose(item.turn, item.session_key, hello)
+        except Problem as exc:
+            await self._end(item, RunState.FAILED, exc.detail)
+            return
+        if item.run is None:
+            await self._note_started(item)
+            item.run = self._capture.begin(item.turn.run_id, item.turn.conversation_id, item.session_key)
+            self._capture.tell(item.run, RunState.STARTED)
+        try:
+            accepted = await connector.send(outgoing)
+        except ConnectorError as exc:
+            if not exc.trouble.passing:
+                await self._end(item, RunState.FAILED, exc.detail)
+                return
+            if not item.run.done.is_set():
+                self._capture.tell(item.run, item.run.state, f"Not sent yet: {exc.detail}")
+            self._why = exc.detail
+            # A connection that broke says so itself; this pause is for one that stays.
+            pause = RESEND_SECONDS if exc.retry_after is None else exc.retry_after
+            change = self._change
+            with trio.move_on_after(max(pause, 0.1)):
+                await (change if exc.trouble is Trouble.LOST else item.run.done).wait()
+            return
+        item.answered = True
+        if accepted is Accepted.ENDED:
+            self._capture.settle_soon(item.run)
+        if item.aborted:
+            await self._ask_abort(item.run)
+
+    async def _note_started(self, item: Item) -> None:
+        turn, now = item.turn, self._now()
+
+        def write(tx: Transaction) -> None:
+            turns.set_state(tx.connection, turn.run_id, RunState.STARTED, now)
+            asked = messages.get(tx.connection, self.bot_id, turn.message_id)
+            if asked is not None and asked.state == "pending":
+                put_message(tx, asked.model_copy(update={"state": "final"}), now=now)
+
+        await self._hub.transact(write)
+
+    async def _end(self, item: Item, state: RunState, detail: str | None) -> None:
+        if item.run is None:
+            await self._end_unsent(item, state, detail)
+        else:
+            await self._capture.finish(item.run, state, error=detail, code="not_sent", detail=detail)
+
+    async def _end_unsent(self, item: Item, state: RunState, detail: str | None) -> None:
+        turn, now = item.turn, self._now()
+
+        def write(tx: Transaction) -> None:
+            turns.set_state(tx.connection, turn.run_id, state, now, detail)
+            asked = messages.get(tx.connection, self.bot_id, turn.message_id)
+            if asked is not None and asked.state == "pending":
+                put_message(tx, asked.model_copy(update={"state": MESSAGE_STATES[state]}), now=now)
+
+        try:
+            await self._hub.transact(write)
+        except Problem as exc:
+            log.error("bot %s: the end of turn %s is not stored: %s", self.bot_id, turn.run_id, exc.detail)
+        finally:
+            self._capture.tell_run(turn.run_id, turn.conversation_id, state, detail)
+            self._items.pop(turn.run_id, None)
+            item.over.set()
+
+    async def _ask_abort(self, run: LiveRun) -> None:
+        if run.done.is_set():
+            return
+        self._capture.tell(run, RunState.STOPPING)
+        if self._link is None or run.run_id in self.unanswered():
+            # Asked again when there is a connection, or when the peer has accepted it.
+            return
+        try:
+            known = await self._link[0].abort(run.session_key, run.run_id)
+        except ConnectorError as exc:
+            log.info("bot %s: stopping run %s: %s", self.bot_id, run.run_id, exc.detail)
+            return
+        if not known and not run.done.is_set():
+            # It has ended just now, or the peer has lost it.
+            self._capture.settle_soon(run)
+
+
+def _session_key(conn: sqlite3.Connection, conversation_id: str) -> str | None:
+    return conversations.session_key_of(conn, conversation_id)
