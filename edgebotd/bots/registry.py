@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from edgebotd.access import Grant, Principal
 from edgebotd.bots.bot import Bot
+from edgebotd.bots.chat import Chat
 from edgebotd.bots.connector import Accepted, Connector, ConnectorError, Deliver, HelloStatus, Outgoing, Trouble
 from edgebotd.bots.files import Files
 from edgebotd.bots.keyring import Keyring
@@ -38,7 +39,10 @@ VERDICT_SECONDS: Final = 15.0
 
 
 class Registry:
-    """All bots. From `open_bots`, which closes it."""
+    """All bots. From `open_bots`, which closes it.
+
+    Whoever calls what changes bots has checked that the asker is an administrator (the policy table of the routes).
+    """
 
     def __init__(
         self,
@@ -53,7 +57,15 @@ class Registry:
         rng: random.Random,
     ) -> None:
         self.turns = Turns(self.get, database, hub, files, chat, nursery, now)
-        self.files = files
+        self.chat = Chat(
+            database,
+            hub,
+            files,
+            now,
+            forget=self._forget_conversation,
+            tell_activity=self._plugin_activity,
+            learn=self._learn_conversation,
+        )
         self._database = database
         self._hub = hub
         self._chat = chat
@@ -87,18 +99,13 @@ class Registry:
         """Return how the bots are that this principal may see."""
         return [self._bots[bot_id].summary() for bot_id in principal.visible(self.ids())]
 
-    def detail(self, principal: Principal, bot_id: str) -> BotDetail:
-        """Return one bot; its address and what mends it only to those who operate it.
+    def detail(self, bot_id: str, principal: Principal | None = None) -> BotDetail:
+        """Return one bot; its address and what mends it only to a principal who operates it. Raises `NotFound`."""
+        operated = principal is not None and principal.grant_on(bot_id) == Grant.OPERATE
+        return self._detail(self.get(bot_id), operated)
 
-        Raises:
-            NotFound: no such bot for this principal.
-        """
-        principal.require(bot_id, Grant.VIEW)
-        return self._detail(self.get(bot_id), principal.grant_on(bot_id) == Grant.OPERATE)
-
-    def retry(self, principal: Principal, bot_id: str) -> None:
-        """Try to connect now. Raises `NotFound`, `Forbidden` (the grant `operate` is needed)."""
-        principal.require(bot_id, Grant.OPERATE)
+    def retry(self, bot_id: str) -> None:
+        """Try to connect now. Raises `NotFound`."""
         self.get(bot_id).retry_now()
 
     def _detail(self, bot: Bot, operated: bool) -> BotDetail:
@@ -127,15 +134,13 @@ class Registry:
 
     # Changing
 
-    async def connect(self, principal: Principal, request: ConnectRequest) -> ConnectAnswer:
+    async def connect(self, request: ConnectRequest) -> ConnectAnswer:
         """Add a bot and try it at once; it stays, whatever the first attempt says.
 
         Raises:
-            Forbidden: not an administrator.
             Conflict: the id is taken or was used before.
             Invalid: URL or settings are wrong.
         """
-        principal.require_admin()
         chosen = options(request.kind, **request.model_dump(exclude={"id", "kind", "name", "token"}))
         stored = StoredBot(request.id, request.kind, request.name or request.id, chosen, created_at=self._now())
         async with self._changing:
@@ -145,14 +150,13 @@ class Registry:
         await bot.wait_verdict(VERDICT_SECONDS)
         return self._answer(bot)
 
-    async def edit(self, principal: Principal, bot_id: str, request: EditRequest) -> ConnectAnswer:
+    async def edit(self, bot_id: str, request: EditRequest) -> ConnectAnswer:
         """Change a bot that was connected at run time, and try it again at once.
 
         Raises:
-            Forbidden, NotFound, Invalid: as `connect`.
+            NotFound, Invalid: no such bot; URL or settings are wrong.
             Conflict: the bot stands in the settings file.
         """
-        principal.require_admin()
         async with self._changing:
             bot = self._changeable(bot_id)
             news = request.model_dump(exclude={"name", "token"}, exclude_none=True)
@@ -169,14 +173,13 @@ class Registry:
         await bot.wait_verdict(VERDICT_SECONDS)
         return self._answer(bot)
 
-    async def remove(self, principal: Principal, bot_id: str, *, history: bool = False) -> None:
+    async def remove(self, bot_id: str, *, history: bool = False) -> None:
         """Remove a bot that was connected at run time; its messages stay unless `history` says otherwise.
 
         Raises:
-            Forbidden, NotFound: as `connect`.
+            NotFound: no such bot.
             Conflict: the bot stands in the settings file.
         """
-        principal.require_admin()
         async with self._changing:
             bot = self._changeable(bot_id)
             await self._database.write(lambda tx: bot_rows.remove(tx.connection, bot_id, self._now()))
@@ -257,6 +260,19 @@ class Registry:
             log.exception("the connector of bot %s cannot be made", stored.id)
             detail = f"The connector could not be made ({type(exc).__name__}). The daemon's log says more."
             return Unusable(ConnectorError(Trouble.CONFIGURATION, detail, reason="bug"))
+
+    def _forget_conversation(self, bot_id: str, conversation_id: str) -> None:
+        if bot_id in self._bots:
+            self._bots[bot_id].capture.forget(conversation_id)
+
+    def _learn_conversation(self, bot_id: str, session_key: str, conversation_id: str) -> None:
+        if bot_id in self._bots:
+            self._bots[bot_id].capture.learn(session_key, conversation_id)
+
+    def _plugin_activity(self, bot_id: str, activity: str, detail: str | None) -> None:
+        # Not told to all at once: a plugin may say this thousands of times a second, and its own event has left.
+        if bot_id in self._bots:
+            self._bots[bot_id].activity = (activity, detail)
 
     def _tell(self) -> None:
         self._hub.publish(ALL, BotsStatusUpdate(bots=tuple(self.summaries())))

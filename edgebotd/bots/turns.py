@@ -14,6 +14,7 @@ import trio
 from edgebotd.access import Grant, Kind, Principal
 from edgebotd.bots.bot import Bot
 from edgebotd.bots.connector import ContextMessage, Feature, Hello, Outgoing, OutgoingFile
+from edgebotd.bots.conversations import create_conversation
 from edgebotd.bots.files import Files, check, part_of
 from edgebotd.bots.fill import put_message, restore_deleted
 from edgebotd.bots.ids import new_id
@@ -25,7 +26,6 @@ from edgebotd.errors import Conflict, Invalid, NotFound, Problem
 from edgebotd.events import (
     AttachmentPart,
     Conversation,
-    ConversationUpdate,
     Message,
     Part,
     RunState,
@@ -177,7 +177,7 @@ class Turns:
             if found is None or key is None or found.bot_id != bot.id:
                 raise NotFound("conversation")
             return restore_deleted(tx, found), key
-        return create_conversation(tx, bot, made_id, _title(request), now)
+        return create_conversation(tx, bot.stored, made_id, _title(request), now)
 
     async def abort(self, principal: Principal, bot_id: str, request: AbortRequest) -> AbortAnswer:
         """Stop a run, whoever started it; return when it has ended, or after 10 s with state `stopping`.
@@ -272,18 +272,6 @@ class Turns:
             if text or files:
                 context.append(ContextMessage(message.role, text, tuple(files)))
         return tuple(reversed(context))
-
-
-def create_conversation(
-    tx: Transaction, bot: Bot, conversation_id: str, title: str | None, now: int
-) -> tuple[Conversation, str]:
-    """Store a new conversation of ours and return it with its session key."""
-    agent = str(bot.stored.settings.get("agent_id") or "main").lower()
-    key = f"agent:{agent}:edgebotd:{conversation_id}"
-    made = Conversation(id=conversation_id, bot_id=bot.id, title=title, created_at=now, updated_at=now)
-    conversations.insert(tx.connection, made, key)
-    tx.emit(bot.id, ConversationUpdate(bot_id=bot.id, conversation_id=made.id, change="created", conversation=made))
-    return made, key
 
 
 def principal_key(principal: Principal) -> str:

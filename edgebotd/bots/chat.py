@@ -1,0 +1,180 @@
+"""What people do with messages: read, search, name, delete, export; and what a bot's own plugin says.
+
+Every function checks access with the principal, so that HTTP, the per-bot socket and the commands share them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Final
+
+from edgebotd.access import Grant, Principal
+from edgebotd.bots.conversations import Conversations, found_in
+from edgebotd.bots.files import Download, Files, download
+from edgebotd.bots.fill import put_message, restore_deleted
+from edgebotd.bots.requests import HistoryPage, PluginAnswer, SearchHit, SearchPage
+from edgebotd.errors import Invalid, NotFound
+from edgebotd.events import BotActivity, ChatMessage, CodeSessionEvent, Event, Message
+from edgebotd.hub.hub import Hub
+from edgebotd.store import attachments, conversations, messages, search
+from edgebotd.store.database import Database
+from edgebotd.store.writer import Transaction
+
+LONGEST_PAGE: Final = 200
+
+
+class Chat(Conversations):
+    """History, search, attachments, plugins; conversations are in the base."""
+
+    def __init__(
+        self,
+        database: Database,
+        hub: Hub,
+        files: Files,
+        now: Callable[[], int],
+        *,
+        forget: Callable[[str, str], None],
+        tell_activity: Callable[[str, str, str | None], None],
+        learn: Callable[[str, str, str], None],
+    ) -> None:
+        super().__init__(database, hub, now, forget=forget, learn=learn)
+        self._files = files
+        self._tell_activity = tell_activity
+
+    async def history(
+        self,
+        principal: Principal,
+        bot_id: str,
+        *,
+        conversation_id: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> HistoryPage:
+        """Return messages, newest first, of a bot or of one conversation.
+
+        Raises:
+            NotFound: no such bot or conversation for this principal.
+            Invalid: `before` is no cursor of ours.
+        """
+        principal.require(bot_id, Grant.VIEW)
+        before_seq = seq_of(before)
+        limit = min(max(limit, 1), LONGEST_PAGE)
+
+        def read(conn: sqlite3.Connection) -> list[Message]:
+            if conversation_id is not None:
+                found_in(conn, bot_id, conversation_id)
+            return messages.page(conn, bot_id, conversation_id, before_seq=before_seq, limit=limit + 1)
+
+        found = await self._database.read(read)
+        return HistoryPage(items=tuple(found[:limit]), next=_next([m.seq for m in found], limit))
+
+    async def search(
+        self,
+        principal: Principal,
+        text: str,
+        *,
+        bots: tuple[str, ...] | None = None,
+        conversation_id: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> SearchPage:
+        """Return messages that hold all words, newest first, of the bots that the principal may see.
+
+        A bot that is not granted is absent: naming it finds nothing, as naming one that does not exist.
+        """
+        before_seq = seq_of(before)
+        limit = min(max(limit, 1), LONGEST_PAGE)
+
+        def read(conn: sqlite3.Connection) -> list[search.Hit]:
+            known = {bot.id for bot in self._bots(conn)}
+            wanted = known if bots is None else known & set(bots)
+            visible = frozenset(principal.visible(wanted))
+            if not visible:
+                return []
+            return search.search(
+                conn, text, visible, conversation_id=conversation_id, before_seq=before_seq, limit=limit + 1
+            )
+
+        hits = await self._database.read(read)
+        items = tuple(
+            SearchHit(message=hit.message, snippet=hit.snippet.text, ranges=hit.snippet.ranges) for hit in hits[:limit]
+        )
+        return SearchPage(items=items, next=_next([hit.message.seq for hit in hits], limit))
+
+    async def attachment(self, principal: Principal, sha256: str) -> Download:
+        """Return a file, if a message of a bot that the principal may see has it.
+
+        Raises:
+            NotFound: there is none, or none for this principal.
+            Problem: 410, its bytes are gone.
+        """
+
+        def read(conn: sqlite3.Connection) -> tuple[str, str] | None:
+            visible = principal.visible(attachments.bots_of(conn, sha256))
+            row = attachments.get(conn, sha256)
+            if not visible or row is None:
+                return None
+            return attachments.name_of(conn, sha256, visible) or "file", row.media_type
+
+        found = await self._database.read(read)
+        if found is None:
+            raise NotFound("attachment")
+        return download(await self._files.load(sha256), *found)
+
+    async def publish(self, principal: Principal, bot_id: str, event: Event) -> PluginAnswer:
+        """Take what a bot's own plugin says: bot-activity, code-session:event or chat-message.
+
+        The first two are validated and published, nothing else: they may come thousands of times a second.
+
+        Raises:
+            NotFound, Forbidden: no token with the scope `publish` on this bot.
+            Invalid: another type, another bot's, or no Unicode.
+            Conflict: the message id belongs to another message.
+        """
+        principal.require_publish(bot_id)
+        if not isinstance(event, BotActivity | CodeSessionEvent | ChatMessage):
+            raise Invalid(f"A plugin cannot publish events of type '{event.type}'.", code="type_not_allowed")
+        if event.bot_id != bot_id:
+            raise Invalid("The botId in the body is another one than in the address.", code="other_bot")
+        try:
+            if isinstance(event, ChatMessage):
+                stored = await self._plugin_message(principal, bot_id, event)
+                return PluginAnswer(message_id=stored.id)
+            self._hub.publish(bot_id, event)
+        except ValueError as exc:
+            raise Invalid("The event holds text that is no Unicode.", code="not_unicode") from exc
+        if isinstance(event, BotActivity):
+            self._tell_activity(bot_id, event.activity, event.detail)
+        return PluginAnswer()
+
+    async def _plugin_message(self, principal: Principal, bot_id: str, event: ChatMessage) -> Message:
+        said = event.message
+        if (said.bot_id, said.conversation_id) != (bot_id, event.conversation_id):
+            raise Invalid("The message is of another bot or conversation than its event.", code="other_bot")
+        message = said.model_copy(
+            update={"source": f"plugin:{principal.name}"[:64], "seq": None, "user_id": None, "edited_at": None}
+        )
+
+        def write(tx: Transaction) -> Message:
+            now = self._now()
+            found = conversations.get(tx.connection, message.conversation_id)
+            if found is None or found.bot_id != bot_id:
+                raise NotFound("conversation")
+            restore_deleted(tx, found)
+            return put_message(tx, message, now=now)
+
+        return await self._hub.transact(write)
+
+
+def seq_of(cursor: str | None) -> int | None:
+    """Read a page's cursor. Raises `Invalid`."""
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 16):
+        raise Invalid("`before` must be the `next` of the page before.", code="bad_cursor")
+    return int(cursor)
+
+
+def _next(seqs: list[int | None], limit: int) -> str | None:
+    return str(seqs[limit - 1]) if len(seqs) > limit else None
