@@ -34,6 +34,15 @@ SYSTEM: Final = Actor("system", "system")
 """The daemon itself, at start or on a clock."""
 
 
+def entry(
+    actor: Actor, now: int, action: str, subject: str, *, bot_id: str | None = None, **detail: Any
+) -> audit.Entry:
+    """Return the entry of an act. `detail` is JSON without a secret."""
+    if actor.kind == Kind.TOKEN.value and actor.credential_id is not None:
+        detail["tokenId"] = actor.credential_id
+    return audit.Entry(now, actor.user_id, actor.kind, action, subject, bot_id, actor.address, detail)
+
+
 def record(
     conn: sqlite3.Connection,
     actor: Actor,
@@ -44,7 +53,5 @@ def record(
     bot_id: str | None = None,
     **detail: Any,
 ) -> None:
-    """Append an entry in the transaction of the change itself. `detail` is JSON without a secret."""
-    if actor.kind == Kind.TOKEN.value and actor.credential_id is not None:
-        detail["tokenId"] = actor.credential_id
-    audit.append(conn, audit.Entry(now, actor.user_id, actor.kind, action, subject, bot_id, actor.address, detail))
+    """Append an entry in the transaction of the change itself."""
+    audit.append(conn, entry(actor, now, action, subject, bot_id=bot_id, **detail))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any, cast
 
 import quart
@@ -15,12 +16,14 @@ from werkzeug.exceptions import HTTPException
 from edgebotd.config import Settings
 from edgebotd.errors import Problem
 from edgebotd.web import problem as problems
-from edgebotd.web.bot_socket import BotSockets, Method
+from edgebotd.web.bot_socket import BotSockets
 from edgebotd.web.front import CALL_KEY, ROUTE_KEY, App, Front
 from edgebotd.web.hosts import Hosts
 from edgebotd.web.openapi import describe
 from edgebotd.web.policy import POLICIES, Body, Policy, Surface, Table
 from edgebotd.web.route import Reply, Route
+from edgebotd.web.routes.bots import BotRoutes
+from edgebotd.web.routes.chat import ChatRoutes
 from edgebotd.web.routes.page import PageRoutes
 from edgebotd.web.routes.sign_in import SignInRoutes
 from edgebotd.web.routes.system import SystemRoutes, hub_figures
@@ -28,8 +31,6 @@ from edgebotd.web.routes.tokens import TokenRoutes
 from edgebotd.web.routes.users import UserRoutes
 from edgebotd.web.services import Services
 from edgebotd.web.session import Door
-
-_PENDING = ("/api/bots", "/api/search", "/api/attachments")
 
 
 class KeepAliveConnection(TrioASGIHTTPConnection):
@@ -134,21 +135,25 @@ def create_app(services: Services, settings: Settings, stream: App) -> Front:
     Raises:
         RuntimeError: a route without a row in the policy table, or a row without a route.
     """
-    document = b""
+
+    @cache  # some 100 ms, for whoever asks first
+    def openapi() -> bytes:
+        return describe(POLICIES, routes)
+
+    chat = ChatRoutes(services)
     routes: list[Route] = [
         *PageRoutes().routes(),
         *SignInRoutes(services).routes(),
         *UserRoutes(services).routes(),
         *TokenRoutes(services).routes(),
-        *SystemRoutes(services, lambda: document).routes(),
+        *SystemRoutes(services, openapi).routes(),
+        *BotRoutes(services).routes(),
+        *chat.routes(),
     ]
     by_key = {(route.method, route.path): route for route in routes}
-    policies = [
-        policy for policy in POLICIES if policy.surface is not Surface.HTTP or not policy.path.startswith(_PENDING)
-    ]
-    check_complete(by_key, policies)
-    document = describe(policies, routes)
+    check_complete(by_key, POLICIES)
     services.metrics.add_source("kind", lambda: hub_figures(services.hub))
+    json_bytes = settings.server.max_body_bytes
     hosts = Hosts.configured(
         settings.server.public_url,
         settings.server.chat_host,
@@ -161,8 +166,7 @@ def create_app(services: Services, settings: Settings, stream: App) -> Front:
         trusted_proxies=settings.server.trusted_proxies,
         admin_uids=settings.server.admin_uids,
     )
-    methods: dict[str, Method] = {}
-    sockets = BotSockets(services.people, methods, services.now)
+    sockets = BotSockets(services.people, chat.methods(), services.now)
     services.people.subscribe(sockets.recheck)
     return Front(
         door,
@@ -172,7 +176,7 @@ def create_app(services: Services, settings: Settings, stream: App) -> Front:
         stream=stream,
         socket=sockets.serve,
         metrics=services.metrics,
-        limits={Body.JSON: settings.server.max_body_bytes, Body.FILE: settings.chat.attachment_max_bytes},
+        limits={Body.JSON: json_bytes, Body.MESSAGE: json_bytes + settings.chat.attachment_max_bytes * 4 // 3},
     )
 
 

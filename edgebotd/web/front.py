@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from edgebotd.web import problem as problems
 from edgebotd.web.metrics import Metrics
 from edgebotd.web.policy import SMALL_BODY_BYTES, Body, Match, Need, Policy, Surface, Table, Unauthenticated, check
 from edgebotd.web.route import Call, Reply, Route
-from edgebotd.web.session import PRINCIPAL_KEY, Caller, Door, Scope
+from edgebotd.web.session import ADDRESS_KEY, PRINCIPAL_KEY, Caller, Door, Scope
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -32,7 +32,8 @@ CALL_KEY: Final = "edgebotd.call"
 ROUTE_KEY: Final = "edgebotd.route"
 
 BODY_SECONDS: Final = 30.0
-"""For a small or JSON body to arrive; uploads have this for each chunk."""
+"""For a body to arrive, and more for what may be large:"""
+SLOWEST_BYTES_PER_SECOND: Final = 50_000
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -56,7 +57,7 @@ class Front:
         framework: serves the routes that are not `direct`, and the lifespan.
         stream: serves `GET /api/events`; finds its principal in `scope["state"]["edgebotd.principal"]`.
         socket: serves the per-bot socket, after the door.
-        limits: bytes for `Body.JSON` and `Body.FILE`.
+        limits: bytes for `Body.JSON` and `Body.MESSAGE`.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Front:
             return
         if policy.surface is Surface.STREAM and not websocket:
             scope["state"][PRINCIPAL_KEY] = caller.principal
+            scope["state"][ADDRESS_KEY] = caller.address
             await self._stream(scope, receive, exchange.send)
             return
         route = self._routes.get((policy.method, policy.path))
@@ -149,9 +151,7 @@ class Front:
         limit = self._limits[match.policy.body]
         if length is not None and length > limit:
             raise TooLarge(limit)
-        if match.policy.body is Body.FILE:
-            call.chunks = _chunks(receive, limit)
-        elif scope["type"] == "http" and (route.method != "GET" or length):
+        if scope["type"] == "http" and (route.method != "GET" or length):
             call.body = await _read(receive, limit)
         if route.direct or scope["type"] == "websocket":
             await exchange.reply(await route.run(call))
@@ -298,7 +298,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
     """
     pieces: list[bytes] = []
     size = 0
-    with trio.move_on_after(BODY_SECONDS):
+    with trio.move_on_after(BODY_SECONDS + limit / SLOWEST_BYTES_PER_SECOND):
         while True:
             message = await receive()
             if message["type"] != "http.request":
@@ -311,26 +311,6 @@ async def _read(receive: Receive, limit: int) -> bytes:
             if not message.get("more_body", False):
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     raise Problem(408, "too_slow", "The body did not arrive in time.")
-
-
-async def _chunks(receive: Receive, limit: int) -> AsyncIterator[bytes]:
-    """Yield a body as it comes, under the same bounds."""
-    size = 0
-    while True:
-        message = None
-        with trio.move_on_after(BODY_SECONDS):
-            message = await receive()
-        if message is None:
-            raise Problem(408, "too_slow", "The body did not arrive in time.")
-        if message["type"] != "http.request":
-            raise Disconnected
-        piece: bytes = message.get("body", b"")
-        size += len(piece)
-        if size > limit:
-            raise TooLarge(limit)
-        yield piece
-        if not message.get("more_body", False):
-            return
 
 
 def _nothing_more(receive: Receive) -> Receive:

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
 from edgebotd import __version__
-from edgebotd.web.policy import Body, Need, Policy, Surface
+from edgebotd.web.policy import Need, Policy, Surface
 from edgebotd.web.problem import CONTENT_TYPE, title
 from edgebotd.web.route import JSON, Route
 
@@ -61,19 +61,18 @@ def describe(policies: Iterable[Policy], routes: Iterable[Route]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-References = dict[tuple[Any, JsonSchemaMode], dict[str, Any]]
+References = dict[tuple[Route, JsonSchemaMode], dict[str, Any]]
 
 
 def _schemas(routes: list[Route]) -> tuple[dict[str, Any], References]:
-    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = []
+    wanted: list[tuple[Route, JsonSchemaMode, TypeAdapter[Any]]] = []
     for route in routes:
-        if route.body_model is not None:
-            wanted.append((route.body_model, "validation"))
+        if route.body is not None:
+            wanted.append((route, "validation", route.body))
         if route.answer is not None:
-            wanted.append((route.answer, "serialization"))
-    found, definitions = models_json_schema(list(dict.fromkeys(wanted)), by_alias=True, ref_template=_REF)
-    references: References = {(key[0], key[1]): value for key, value in found.items()}
-    return definitions.get("$defs", {}), references
+            wanted.append((route, "serialization", TypeAdapter(route.answer)))
+    found, definitions = TypeAdapter.json_schemas(wanted, by_alias=True, ref_template=_REF)
+    return definitions.get("$defs", {}), found
 
 
 def _operation(policy: Policy, route: Route | None, references: References) -> dict[str, Any]:
@@ -98,11 +97,9 @@ def _operation(policy: Policy, route: Route | None, references: References) -> d
         responses[str(route.status)] = {"description": title(route.status), **_content(route, references)}
         if route.query is not None:
             operation["parameters"] += _query(route.query)
-        if route.body_model is not None:
-            schema = references[route.body_model, "validation"]
+        if route.body is not None:
+            schema = references[route, "validation"]
             operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
-        elif policy.body is Body.FILE:
-            operation["requestBody"] = {"required": True, "content": {"*/*": {}}}
     operation["responses"] = responses
     return operation
 
@@ -110,7 +107,7 @@ def _operation(policy: Policy, route: Route | None, references: References) -> d
 def _content(route: Route, references: References) -> dict[str, Any]:
     if route.status in (204, 410):
         return {}
-    schema = references[route.answer, "serialization"] if route.answer is not None else {}
+    schema = references[route, "serialization"] if route.answer is not None else {}
     return {"content": {route.media_type: {"schema": schema}}}
 
 

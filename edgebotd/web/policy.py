@@ -55,8 +55,8 @@ class Body(Enum):
     """64 KiB: names, passwords, markers."""
     JSON = "json"
     """`server.max_body_bytes`."""
-    FILE = "file"
-    """`chat.attachment_max_bytes`, as it comes, not held in memory."""
+    MESSAGE = "message"
+    """A message with its files in base64: four thirds of `chat.attachment_max_bytes`, and the rest of the JSON."""
 
 
 SMALL_BODY_BYTES: Final = 65_536
@@ -134,8 +134,9 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("GET", _BOT, Need.VIEW),
     Policy("PATCH", _BOT, Need.ADMIN, Body.SMALL),
     Policy("DELETE", _BOT, Need.ADMIN, Body.SMALL),
+    Policy("POST", _BOT + "/retry", Need.OPERATE, Body.SMALL),
     Policy("POST", _BOT + "/events", Need.PUBLISH, Body.JSON),
-    Policy("POST", _BOT + "/chat/send", Need.CHAT, Body.JSON),
+    Policy("POST", _BOT + "/chat/send", Need.CHAT, Body.MESSAGE),
     Policy("POST", _BOT + "/chat/abort", Need.CHAT, Body.SMALL),
     Policy("GET", _BOT + "/chat/history", Need.VIEW),
     Policy("GET", _BOT + "/conversations", Need.VIEW),
@@ -146,7 +147,6 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("PUT", _CONVERSATION + "/read", Need.VIEW, Body.SMALL),
     Policy("GET", _CONVERSATION + "/export", Need.VIEW),
     Policy("GET", "/api/search", Need.SIGNED_IN),
-    Policy("POST", "/api/attachments", Need.SIGNED_IN, Body.FILE),
     Policy("GET", "/api/attachments/{sha256}", Need.SIGNED_IN),
     Policy("GET", "/ws/bots/{bot_id}", Need.VIEW, surface=Surface.SOCKET),
 )

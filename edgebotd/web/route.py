@@ -37,8 +37,6 @@ class Call:
     query_string: bytes = b""
     content_type: str = ""
     body: bytes = b""
-    chunks: AsyncIterator[bytes] | None = None
-    """The body of an upload, as it comes."""
     headers: dict[str, str] = field(default_factory=dict)
     """Few that handlers may read: range, if-none-match, content-disposition."""
 
@@ -72,7 +70,7 @@ Answer = BaseModel | Reply | None
 """None: 204."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """A handler and how it is called."""
 
@@ -81,7 +79,6 @@ class Route:
     handler: Callable[..., Awaitable[Answer]]
     status: int
     body: TypeAdapter[Any] | None
-    body_model: Any
     query: type[BaseModel] | None
     answer: type[BaseModel] | None
     summary: str
@@ -132,7 +129,6 @@ def route(
         handler,
         status,
         TypeAdapter(hints["body"]) if "body" in hints else None,
-        hints.get("body"),
         hints.get("query"),
         answer,
         (inspect.getdoc(handler) or "").partition("\n")[0],

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from edgebotd.events import BotSummary
+from edgebotd.access import Principal
+from edgebotd.bots.files import Download
+from edgebotd.bots.requests import (
+    AbortAnswer,
+    AbortRequest,
+    BotDetail,
+    ConnectAnswer,
+    ConnectRequest,
+    ConversationPage,
+    EditRequest,
+    Exported,
+    HistoryPage,
+    PluginAnswer,
+    SearchPage,
+    SendAnswer,
+    SendRequest,
+)
+from edgebotd.events import BotSummary, Conversation, Event
 from edgebotd.hub.hub import Hub
 from edgebotd.people.accounts import Accounts
 from edgebotd.people.directory import People
@@ -16,11 +33,54 @@ from edgebotd.store.database import Database
 from edgebotd.web.metrics import Metrics
 
 
-class Bots(Protocol):
-    """What of `bots.registry.Registry` the people's and the system's routes need."""
+class Registry(Protocol):
+    """What the routes need of `bots.registry.Registry`."""
 
-    def summaries(self) -> Sequence[BotSummary]: ...
     def get(self, bot_id: str) -> object: ...
+    def listed(self, principal: Principal) -> list[BotSummary]: ...
+    def detail(self, principal: Principal, bot_id: str) -> BotDetail: ...
+    def retry(self, principal: Principal, bot_id: str) -> None: ...
+    async def connect(self, principal: Principal, request: ConnectRequest) -> ConnectAnswer: ...
+    async def edit(self, principal: Principal, bot_id: str, request: EditRequest) -> ConnectAnswer: ...
+    async def remove(self, principal: Principal, bot_id: str, *, history: bool = False) -> None: ...
+
+
+class Turns(Protocol):
+    """What the routes need of `bots.turns.Turns`."""
+
+    async def send(self, principal: Principal, bot_id: str, request: SendRequest) -> SendAnswer: ...
+    async def abort(self, principal: Principal, bot_id: str, request: AbortRequest) -> AbortAnswer: ...
+
+
+class Chat(Protocol):
+    """What the routes need of the functions over history, conversations, search, attachments and plugins."""
+
+    async def publish(self, principal: Principal, bot_id: str, event: Event) -> PluginAnswer: ...
+    async def history(
+        self, principal: Principal, bot_id: str, *, conversation_id: str | None, before: str | None, limit: int
+    ) -> HistoryPage: ...
+    async def conversations(
+        self, principal: Principal, bot_id: str, *, before: str | None, limit: int
+    ) -> ConversationPage: ...
+    async def create(self, principal: Principal, bot_id: str, title: str | None) -> Conversation: ...
+    async def conversation(self, principal: Principal, bot_id: str, conversation_id: str) -> Conversation: ...
+    async def rename(
+        self, principal: Principal, bot_id: str, conversation_id: str, title: str | None
+    ) -> Conversation: ...
+    async def delete(self, principal: Principal, bot_id: str, conversation_id: str) -> None: ...
+    async def mark_read(self, principal: Principal, bot_id: str, conversation_id: str, seq: int) -> None: ...
+    async def export(self, principal: Principal, bot_id: str, conversation_id: str, form: str) -> Exported: ...
+    async def search(
+        self,
+        principal: Principal,
+        text: str,
+        *,
+        bots: tuple[str, ...] | None,
+        conversation_id: str | None,
+        before: str | None,
+        limit: int,
+    ) -> SearchPage: ...
+    async def attachment(self, principal: Principal, sha256: str) -> Download: ...
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -40,7 +100,9 @@ class Services:
 
     database: Database
     hub: Hub
-    registry: Bots
+    registry: Registry
+    turns: Turns
+    chat: Chat
     people: People
     accounts: Accounts
     sign_in: SignIn

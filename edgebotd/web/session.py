@@ -21,6 +21,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PRINCIPAL_KEY: Final = "edgebotd.principal"
 """In `scope["state"]`: the `Principal` that the front found, before any surface runs."""
+ADDRESS_KEY: Final = "edgebotd.address"
+"""In `scope["state"]`, for the stream: the client's address, a trusted proxy's word included."""
 CONNECTION_KEY: Final = "edgebotd.connection"
 
 COOKIE: Final = "edgebotd_session"

@@ -71,7 +71,7 @@ class Client:
             "raw_path": raw.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items() if value is not None],
+            "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
             "client": None if self.unix_uid is not None else (self.peer, 40_000),
             "server": ("127.0.0.1", 8787),
             "subprotocols": [],

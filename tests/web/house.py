@@ -10,6 +10,7 @@ from typing import Any
 
 import argon2
 import trio
+from typing_extensions import override
 
 from edgebotd.access import Grant, Scope, local_admin
 from edgebotd.config.settings import Settings
@@ -28,6 +29,7 @@ from edgebotd.web.front import Front
 from edgebotd.web.services import Services
 from edgebotd.web.session import PRINCIPAL_KEY
 from tests.web.client import Client
+from tests.web.fakes import FakeChat, FakeRegistry, FakeTurns
 
 PASSWORD = "correct horse battery"
 START = 1_800_000_000_000
@@ -52,6 +54,7 @@ class InlinePasswords(Passwords):
     def __init__(self) -> None:
         super().__init__(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
+    @override
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         await trio.lowlevel.checkpoint()
         return work()
@@ -118,7 +121,9 @@ async def open_house(settings: Settings | None = None, *, clock: Clock | None = 
             services = Services(
                 database=database,
                 hub=hub,
-                registry=NoBots(),
+                registry=FakeRegistry(),
+                turns=FakeTurns(),
+                chat=FakeChat(),
                 people=people,
                 accounts=Accounts(people, passwords),
                 sign_in=SignIn(people, passwords),
@@ -127,16 +132,6 @@ async def open_house(settings: Settings | None = None, *, clock: Clock | None = 
                 started_at=clock(),
             )
             yield House(services, create_app(services, settings, stream_stub), clock)
-
-
-class NoBots:
-    """A registry that knows every bot by name only."""
-
-    def summaries(self) -> list[Any]:
-        return []
-
-    def get(self, bot_id: str) -> object:
-        return bot_id
 
 
 @asynccontextmanager

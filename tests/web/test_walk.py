@@ -71,18 +71,15 @@ def gate(house: House) -> Front:
         stream=reached_app,
         socket=reached_socket,
         metrics=house.services.metrics,
-        limits={Body.JSON: 1000, Body.FILE: 1000},
+        limits={Body.JSON: 1000, Body.MESSAGE: 1000},
     )
 
 
 async def clients(house: House, front: Front) -> dict[str, Client]:
-    for user_id, grants in {
-        "stranger": {},
-        "viewer": {"own": Grant.VIEW},
-        "chatter": {"own": Grant.CHAT},
-        "operator": {"own": Grant.OPERATE},
-    }.items():
-        await house.user(user_id, **grants)
+    await house.user("stranger")
+    await house.user("viewer", own=Grant.VIEW)
+    await house.user("chatter", own=Grant.CHAT)
+    await house.user("operator", own=Grant.OPERATE)
     await house.user("admin", admin=True)
     found = {name: await house.signed_in(name) for name in ("stranger", "viewer", "chatter", "operator", "admin")}
     found["none"] = house.client

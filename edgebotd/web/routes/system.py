@@ -118,12 +118,11 @@ class SystemRoutes:
     async def status(self, call: Call) -> Status:
         """Tell what runs and how each bot is."""
         services, principal = self._services, call.principal
-        bots = [bot for bot in services.registry.summaries() if principal.grant_on(bot.bot_id) is not None]
         return Status(
             version=__version__,
             started_at=services.started_at,
             now_at=services.now(),
-            bots=bots,
+            bots=services.registry.listed(principal),
             streams=services.hub.stream_count if principal.admin else None,
             health=dict(services.health()) if principal.admin else None,
         )

@@ -1,0 +1,138 @@
+"""The sockets that the edge listens on: bound before anything else, or taken over from systemd."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from edgebotd import systemd
+from edgebotd.config import is_loopback, parse_address
+from edgebotd.errors import EdgebotdError
+
+
+class ListenError(EdgebotdError):
+    """An address cannot be listened on; the text says which, why, and what to do."""
+
+
+class ServerSection(Protocol):
+    """What this module reads of the configuration's section `server`."""
+
+    @property
+    def bind(self) -> tuple[str, ...]: ...
+    @property
+    def socket(self) -> Path: ...
+    @property
+    def admin_uids(self) -> tuple[int, ...]: ...
+
+
+def open_listeners(settings: ServerSection) -> list[socket.socket]:
+    """Return bound sockets, TCP and unix; whoever takes them closes them.
+
+    Those from systemd stand in for the configured ones of their kind: with a TCP socket from systemd `server.bind` is
+    not used, with a unix one `server.socket` is not.
+
+    Raises:
+        ListenError: an address is taken, not ours, or not allowed; what was bound is closed again.
+        systemd.SystemdError: what systemd handed over is no listening socket.
+    """
+    sockets = [taken.socket for taken in systemd.listen_sockets()]
+    families = {sock.family for sock in sockets}
+    try:
+        if families <= {socket.AF_UNIX}:
+            for address in settings.bind:
+                sockets.append(_bind_tcp(address))
+        if socket.AF_UNIX not in families:
+            sockets.append(_bind_unix(settings.socket, settings.admin_uids))
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def close_listeners(sockets: Sequence[socket.socket], unix_path: Path) -> None:
+    """Close what the server has not, and remove the unix socket's file if it is ours."""
+    for sock in sockets:
+        sock.close()
+    if not _answers(unix_path):
+        unix_path.unlink(missing_ok=True)
+
+
+def reachable_from_outside(sockets: Sequence[socket.socket]) -> list[str]:
+    """Return the addresses that other machines can reach, as `host:port`."""
+    names = [sock.getsockname() for sock in sockets if sock.family != socket.AF_UNIX]
+    return [address_words(name) for name in names if not is_loopback(name[0])]
+
+
+def addresses(sockets: Sequence[socket.socket]) -> list[str]:
+    """Return the TCP addresses as `host:port`."""
+    return [address_words(sock.getsockname()) for sock in sockets if sock.family != socket.AF_UNIX]
+
+
+def address_words(name: tuple[str, int]) -> str:
+    """Return an address as people write it."""
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _bind_tcp(address: str) -> socket.socket:
+    host, port = parse_address(address)
+    try:
+        family, kind, protocol, _, name = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as exc:
+        raise ListenError(f"server.bind: {address} is no address of this machine ({exc.strerror}).") from exc
+    sock = socket.socket(family, kind, protocol)
+    try:
+        # Else a restart has to wait until the kernel has forgotten the last connections.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(name)
+    except OSError as exc:
+        sock.close()
+        hint = "Is another edgebotd running? Choose another port in server.bind." if port else "Choose another address."
+        raise ListenError(f"server.bind: cannot listen on {address} ({exc.strerror}). {hint}") from exc
+    return sock
+
+
+def _bind_unix(path: Path, admin_uids: tuple[int, ...]) -> socket.socket:
+    if _answers(path):
+        raise ListenError(
+            f"server.socket: another daemon answers on {path}. Stop it, or choose another path with --socket."
+        )
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if path.exists() and stat.S_ISSOCK(path.lstat().st_mode):
+            path.unlink()  # left by a daemon that was killed
+        before = os.umask(0o177)
+        try:
+            sock.bind(str(path))
+        finally:
+            os.umask(before)
+        # Who connects is known by its uid and is nobody unless listed, so the file's mode only keeps strangers from
+        # knocking; administrators of other uids must be able to.
+        others = set(admin_uids) - {0, os.geteuid()}
+        path.chmod(0o666 if others else 0o600)
+    except OSError as exc:
+        sock.close()
+        raise ListenError(
+            f"server.socket: cannot listen on {path} ({exc.strerror}). Choose another path with --socket."
+        ) from exc
+    return sock
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
