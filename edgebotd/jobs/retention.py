@@ -1,13 +1,15 @@
-"""Delete what is no longer kept: old journal events, ended sessions and codes, old messages where the operator says so.
+"""Delete what is no longer kept: old journal events, idempotency keys, uploads that nobody sent, and old messages where
+the operator says so.
 
-Deletes go in small writes, each of its own, so that no capture waits behind a long one.
+Deletes go in small writes, each of its own, so that no capture waits behind a long one. Sessions and codes are not
+here: `people` forgets them in memory and in the store at once.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Final
 
 import trio
 
-from edgebotd.store import attachments, audit, codes, journal, messages, sessions, turns
+from edgebotd.store import attachments, audit, messages, turns
 from edgebotd.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -33,8 +35,6 @@ Delete = Callable[[sqlite3.Connection], int]
 class Keep:
     """How long things are kept. Days None: for ever. `turn_ms`: how long an ended turn's idempotency key counts."""
 
-    journal_days: int
-    journal_events: int
     turn_ms: int
     message_days: int | None = None
     audit_days: int | None = None
@@ -43,8 +43,17 @@ class Keep:
 class Retention:
     """One round over everything that ages. `files` is the folder of attachments, None without one."""
 
-    def __init__(self, database: Database, keep: Keep, files: Path | None, *, now: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keep: Keep,
+        files: Path | None,
+        *,
+        trim_journal: Callable[[], Awaitable[int]],
+        now: Callable[[], int],
+    ) -> None:
         self._database = database
+        self._trim_journal = trim_journal
         self._keep = keep
         self._files = files
         self._now = now
@@ -52,12 +61,9 @@ class Retention:
     async def run(self) -> None:
         """Do one round; raises what the store raises, and the next round goes on where this one stopped."""
         now, keep = self._now(), self._keep
-        journal_before = now - keep.journal_days * DAY_MS
-        await self._drain(
-            "journal events", lambda conn: journal.trim(conn, journal_before, keep.journal_events, limit=BATCH)
-        )
-        await self._once(lambda conn: sessions.purge(conn, now))
-        await self._once(lambda conn: codes.purge(conn, now))
+        # The hub's own: it must know how far back it can replay.
+        if dropped := await self._trim_journal():
+            log.info("retention: dropped %d journal events", dropped)
         await self._once(lambda conn: turns.purge(conn, now - keep.turn_ms))
         if keep.message_days is not None:
             messages_before = now - keep.message_days * DAY_MS

@@ -6,15 +6,19 @@ import sqlite3
 from pathlib import Path
 
 from edgebotd.events import Conversation, Message, TextPart
-from edgebotd.jobs.retention import BATCH, DAY_MS, Keep, Retention
-from edgebotd.store import attachments, journal, messages
+from edgebotd.jobs.retention import DAY_MS, Keep, Retention
+from edgebotd.store import attachments, messages
 from edgebotd.store.bots import StoredBot, upsert_file_bots
 from edgebotd.store.conversations import insert
 from edgebotd.store.database import Transaction, open_database
 
 NOW = 100 * DAY_MS
 CONVERSATION = "c_" + "a" * 20
-FOR_EVER = Keep(journal_days=7, journal_events=1_000_000, turn_ms=DAY_MS)
+FOR_EVER = Keep(turn_ms=DAY_MS)
+
+
+async def trim_nothing() -> int:
+    return 0
 
 
 def add_message(conn: sqlite3.Connection, number: int, at: int) -> None:
@@ -39,36 +43,33 @@ def prepare(tx: Transaction) -> None:
     insert(tx.connection, Conversation(id=CONVERSATION, bot_id="atlas", created_at=1, updated_at=1), "agent:main:x")
 
 
-async def test_journal_events_go_by_age_in_small_writes_and_the_horizon_tells(tmp_path: Path) -> None:
+async def test_the_journal_is_trimmed_by_the_hub_which_must_know_its_horizon() -> None:
+    asked: list[int] = []
+
+    async def trim() -> int:
+        asked.append(NOW)
+        return 3
+
     async with open_database(None) as database:
-
-        def fill(tx: Transaction) -> None:
-            for seq in range(1, BATCH * 2 + 11):
-                old = seq <= BATCH * 2
-                at = NOW - 8 * DAY_MS if old else NOW
-                journal.append(tx.connection, 1, seq, at, "atlas", "bot:status", "{}")
-
-        await database.write(fill)
-        await Retention(database, FOR_EVER, None, now=lambda: NOW).run()
-        assert await database.read(journal.count) == 10
-        assert await database.read(journal.horizon) == (1, BATCH * 2)
+        await Retention(database, FOR_EVER, None, trim_journal=trim, now=lambda: NOW).run()
+    assert asked == [NOW]
 
 
 async def test_messages_are_kept_for_ever_unless_told_otherwise() -> None:
     async with open_database(None) as database:
         await database.write(prepare)
         await database.write(lambda tx: add_message(tx.connection, 1, 1))
-        await Retention(database, FOR_EVER, None, now=lambda: NOW).run()
+        await Retention(database, FOR_EVER, None, trim_journal=trim_nothing, now=lambda: NOW).run()
         assert len(await database.read(lambda conn: messages.page(conn, "atlas", limit=10))) == 1
 
 
 async def test_old_messages_go_where_the_operator_says_so() -> None:
-    keep = Keep(journal_days=7, journal_events=1_000_000, turn_ms=DAY_MS, message_days=30)
+    keep = Keep(turn_ms=DAY_MS, message_days=30)
     async with open_database(None) as database:
         await database.write(prepare)
         await database.write(lambda tx: add_message(tx.connection, 1, NOW - 31 * DAY_MS))
         await database.write(lambda tx: add_message(tx.connection, 2, NOW - 29 * DAY_MS))
-        await Retention(database, keep, None, now=lambda: NOW).run()
+        await Retention(database, keep, None, trim_journal=trim_nothing, now=lambda: NOW).run()
         left = await database.read(lambda conn: messages.page(conn, "atlas", limit=10))
         assert [message.id for message in left] == ["m2"]
 
@@ -79,7 +80,7 @@ async def test_a_file_that_no_message_links_goes_after_a_day(tmp_path: Path) -> 
         for sha256, at in ((old, NOW - 2 * DAY_MS), (young, NOW - 1)):
             file = attachments.Attachment(sha256=sha256, size=3, media_type="text/plain", created_at=at)
             await database.write(lambda tx, file=file: attachments.add(tx.connection, file))  # type: ignore[misc]
-        await Retention(database, FOR_EVER, tmp_path, now=lambda: NOW).run()
+        await Retention(database, FOR_EVER, tmp_path, trim_journal=trim_nothing, now=lambda: NOW).run()
         assert not attachments.path_of(tmp_path, old).exists()
         assert attachments.load(tmp_path, young) == b"young"
         assert await database.read(lambda conn: attachments.get(conn, old)) is None
