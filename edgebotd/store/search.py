@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nlargest
 from typing import Final
 
@@ -20,6 +20,9 @@ PROBED: Final = 200
 
 PREFIX_LENGTHS: Final = (2, 3, 4)
 """Prefixes that the index has lists for, as in the schema."""
+
+WINDOW: Final = 1 << 14
+"""The newest so many messages are searched first."""
 
 SNIPPET_BEFORE: Final = 40
 SNIPPET_CHARACTERS: Final = 200
@@ -103,8 +106,7 @@ def _keys(conn: sqlite3.Connection, query: _Query, numbers: list[int]) -> list[i
         return _newest(conn, query, probed, frozenset(numbers))
     if any(term.open_ended and len(term.tokens[-1]) not in PREFIX_LENGTHS for term in query.terms):
         # FTS5 merges the lists of all words with this prefix for each query: once, then, instead of once a bot.
-        every = conn.execute("SELECT rowid FROM message_words WHERE message_words MATCH ?", (query.expression,))
-        return _newest(conn, query, (row[0] for row in every), frozenset(numbers))
+        return _sorted(conn, query, numbers)
     return _merged(conn, query, numbers)
 
 
@@ -140,17 +142,39 @@ def _newest(conn: sqlite3.Connection, query: _Query, keys: Iterable[int], number
 
 
 def _merged(conn: sqlite3.Connection, query: _Query, numbers: list[int]) -> list[int]:
-    """Merge the newest matches of each bot, those with the newest messages first.
+    """Merge the newest matches of all bots, going back in windows of seqs that grow while too little is found.
 
-    Once there are enough, the oldest of them bounds what the next bot is asked for: it walks over what is newer only.
+    Without windows each bot would be searched for as many matches as all together need, back to its first message.
     """
+    newest = {number: messages.newest_seq(conn, number) for number in numbers}
     found: list[int] = []
-    for newest_seq, number in sorted(((messages.newest_seq(conn, n), n) for n in numbers), reverse=True):
-        after = _seq(found[-1]) if len(found) == query.limit else 0
-        if newest_seq <= after:
-            break
-        found = nlargest(query.limit, found + _of_bot(conn, query, number, after=after), key=_seq)
+    high, width = min(query.before, max(newest.values()) + 1), WINDOW
+    while high > 0 and len(found) < query.limit:
+        low = max(0, high - width)
+        inside = replace(query, before=high, limit=query.limit - len(found))
+        matches: list[int] = []
+        for number in numbers:
+            if newest[number] >= low:
+                matches += _of_bot(conn, inside, number, after=low - 1)
+        found += nlargest(inside.limit, matches, key=_seq)
+        high, width = low, width * 8
     return found
+
+
+def _sorted(conn: sqlite3.Connection, query: _Query, numbers: list[int]) -> list[int]:
+    """Sort all matches of these bots by seq, in SQL, and return the newest."""
+    chunk = 10 * query.limit
+    while True:
+        rows = conn.execute(
+            "SELECT rowid FROM message_words WHERE message_words MATCH ? AND rowid & ? < ?"
+            f" AND rowid >> {messages.SEQ_BITS} IN ({','.join(map(str, numbers))}) ORDER BY rowid & ? DESC LIMIT ?",
+            (query.expression, messages.SEQ_MASK, query.before, messages.SEQ_MASK, chunk),
+        ).fetchall()
+        found = _newest(conn, query, (row[0] for row in rows), frozenset(numbers))
+        # Only where nearly all of them are of deleted conversations is one chunk not enough.
+        if len(found) == query.limit or len(rows) < chunk:
+            return found
+        chunk *= 10
 
 
 def _seq(key: int) -> int:

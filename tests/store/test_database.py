@@ -122,8 +122,8 @@ async def test_a_full_queue_refuses_with_store_busy(database: Database, monkeypa
         database.submit(insert(4), lambda _: None)
     assert refused.value.status == 503
     assert "3 writes" in refused.value.detail
-    while database.waiting:
-        await trio.lowlevel.checkpoint()
+    await database.read(numbers)
+    monkeypatch.undo()
     await database.write(insert(4))
     assert await database.read(numbers) == [0, 1, 2, 4]
 
@@ -157,6 +157,7 @@ async def test_a_commit_that_fails_reaches_every_write_of_the_group(database: Da
         )
     )
     results: list[outcome.Outcome[object]] = []
+    both = trio.Event()
     may_go = threading.Event()
 
     def orphan(transaction: Transaction) -> None:
@@ -165,13 +166,16 @@ async def test_a_commit_that_fails_reaches_every_write_of_the_group(database: Da
     def hold(_: Transaction) -> None:
         may_go.wait(5)
 
+    def last(result: outcome.Outcome[object]) -> None:
+        results.append(result)
+        both.set()
+
     # Both are in one group: the writer is held up until they are queued.
     database.submit(hold, lambda _: None)
     database.submit(insert(1), results.append)
-    database.submit(orphan, results.append)
+    database.submit(orphan, last)
     may_go.set()
-    while len(results) < 2:
-        await trio.lowlevel.checkpoint()
+    await both.wait()
     assert [type(result) for result in results] == [outcome.Error, outcome.Error]
     with pytest.raises(DatabaseError):
         results[0].unwrap()

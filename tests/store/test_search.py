@@ -17,8 +17,14 @@ def fill(conn: sqlite3.Connection, *texts: str, bot_id: str = "anna") -> None:
     search.index_queued(conn)
 
 
-def found(conn: sqlite3.Connection, text: str, bot_ids: frozenset[str] | None = None, **more: int) -> list[int | None]:
-    return [hit.message.seq for hit in search.search(conn, text, bot_ids, **more)]
+def found(
+    conn: sqlite3.Connection,
+    text: str,
+    bot_ids: frozenset[str] | None = None,
+    limit: int = 20,
+    before_seq: int | None = None,
+) -> list[int | None]:
+    return [hit.message.seq for hit in search.search(conn, text, bot_ids, limit=limit, before_seq=before_seq)]
 
 
 CASES = [
@@ -117,6 +123,7 @@ def test_many_matches_in_several_bots_are_merged_in_order(
 ) -> None:
     """More matches than are probed, so that every bot is asked by itself."""
     monkeypatch.setattr(search, "PROBED", 10)
+    monkeypatch.setattr(search, "WINDOW", 4)
     for n in range(90):
         fill(conn, f"the needle {n}", bot_id=BOTS[(n * n) % 3])
     newest = list(reversed(range(1, 91)))
