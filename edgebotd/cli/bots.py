@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgebotd.cli.output import age, json_option, print_fields, print_json, print_table
+from edgebotd.cli.output import age, clean, json_option, print_fields, print_json, print_table
 from edgebotd.cli.status import BOT_HEADS, bot_row
 from edgebotd.cli.target import Target
 
@@ -49,7 +49,9 @@ def show(target: Target, bot: str, as_json: bool) -> None:
 
 def _print_bot(bot: dict[str, Any]) -> None:
     shown = {}
-    for name, value in bot.items():
+    for name, value in {**bot.get("summary", {}), **bot}.items():
+        if name == "summary":
+            continue
         if isinstance(value, list):
             value = ", ".join(map(str, value))
         elif isinstance(value, dict):
@@ -114,8 +116,12 @@ def connect(
     if as_json:
         print_json(answer)
         return
-    state = answer.get("state", "unknown")
-    click.echo(f"{bot}: {state}{': ' + answer['detail'] if answer.get('detail') else ''}")
+    click.echo(clean(f"{bot}: {answer['message']}"))
+    if not answer["ok"]:
+        # It is kept, and tried again; what a script asked for is not there yet.
+        for name, value in answer["bot"].get("extra", {}).items():
+            click.echo(clean(f"  {_words(name)}: {value}"))
+        sys.exit(1)
 
 
 @bots.command()
@@ -132,5 +138,5 @@ def remove(target: Target, bot: str, delete_history: bool, yes: bool) -> None:
             raise click.UsageError("Deleting the history asks first; say --yes.")
         click.confirm(f"Delete every conversation with {bot}? This cannot be undone", abort=True, err=True)
     with target.client() as client:
-        client.delete(path("/api/bots/{}", bot), **({"history": "delete"} if delete_history else {}))
+        client.delete(path("/api/bots/{}", bot), **({"history": "true"} if delete_history else {}))
     click.echo(f"{bot} is removed{', with its history' if delete_history else '; its history is kept'}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import mimetypes
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from typing_extensions import override
 
-from edgebotd.cli.output import clean, json_option, note, print_json, styled
+from edgebotd.cli.output import clean, json_option, note, print_json
 from edgebotd.cli.target import Target
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class _Sender:
         if self._mode is not None:
             body["mode"] = self._mode
         if files:
-            body["attachments"] = [self._upload(file) for file in files]
+            body["attachments"] = [read_attachment(file) for file in files]
         screen = _Quiet() if self._as_json else _Screen()
         turn = Turn(self._client, self._bot, body, screen)
         ended = turn.run()
@@ -113,14 +114,15 @@ class _Sender:
             print_json(ended.document())
         return ended.state == "finished"
 
-    def _upload(self, file: Path) -> dict[str, Any]:
-        media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        try:
-            data = file.read_bytes()
-        except OSError as exc:
-            raise click.ClickException(f"{file} cannot be read: {exc.strerror}.") from exc
-        stored = self._client.upload("/api/attachments", data, file.name, media_type)
-        return {"sha256": stored["sha256"], "name": file.name, "mediaType": media_type}
+
+def read_attachment(file: Path) -> dict[str, str]:
+    """Return a file as a send request takes it."""
+    try:
+        data = file.read_bytes()
+    except OSError as exc:
+        raise click.ClickException(f"{file} cannot be read: {exc.strerror}.") from exc
+    media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    return {"name": file.name, "mediaType": media_type, "data": base64.b64encode(data).decode()}
 
 
 class _Screen:
@@ -136,11 +138,12 @@ class _Screen:
             self._mid_line = not text.endswith("\n")
 
     def begin_anew(self) -> None:
+        self.finish_line()
         self.tell("The bot began its reply anew.")
 
     def tell(self, text: str) -> None:
-        self.finish_line()
-        note(styled(text, dim=True))
+        # The line break goes where the note goes: the reply on standard output stays as it was said.
+        note(f"\n{text}" if self._mid_line else text)
 
     def finish_line(self) -> None:
         if self._mid_line:

@@ -103,14 +103,6 @@ class Client:
         """DELETE."""
         return self._call("DELETE", path, params=query)
 
-    def upload(self, path: str, data: bytes, name: str, media_type: str) -> Any:
-        """POST a file."""
-        headers = {
-            "Content-Type": media_type,
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
-        }
-        return self._call("POST", path, content=data, headers=headers)
-
     def pages(self, path: str, *, limit: int, **query: Any) -> Iterator[dict[str, Any]]:
         """Yield up to `limit` items of a list, over its pages, newest first."""
         before = None

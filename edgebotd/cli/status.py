@@ -16,6 +16,7 @@ BOT_HEADS = ("BOT", "KIND", "STATE", "SINCE", "DOING", "NOTE")
 
 def bot_row(bot: Mapping[str, Any]) -> tuple[object, ...]:
     """Return one bot's row of a table."""
+    bot = bot.get("summary", bot)
     doing = bot.get("activity")
     if bot.get("activityDetail"):
         doing = f"{doing}: {bot['activityDetail']}"

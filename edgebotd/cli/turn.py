@@ -93,8 +93,7 @@ class Turn:
         self._ended.run_id, self._ended.conversation_id = answer["runId"], answer["conversationId"]
         self._ended.state = answer["state"]
         if answer["state"] == "queued":
-            reason = answer.get("detail") or answer.get("reason")
-            self._tell(f"The message waits{': ' + reason if reason else '.'}")
+            self._tell(f"The message waits: {answer['detail']}" if answer.get("detail") else "The message waits.")
 
     def _take(self, event: dict[str, Any]) -> bool:
         """Take an event of this run; returns whether it was the last."""

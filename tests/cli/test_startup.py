@@ -1,0 +1,153 @@
+"""What starts where: lazy imports, exit codes, `check`, `init`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+from click.testing import CliRunner
+
+from edgebotd.cli import COMMANDS, root
+from edgebotd.people.secret import digest
+from edgebotd.store import codes
+from edgebotd.store.database import open_database
+
+STACK = ("trio", "quart", "quart_trio", "hypercorn", "httpx2", "pydantic")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], *([name, "--help"] for name in COMMANDS), ["user", "add", "--help"]]
+)
+def test_help_and_version_import_no_part_of_the_stack(arguments: list[str]) -> None:
+    code = (
+        "import sys, atexit\n"
+        f"atexit.register(lambda: print([m for m in {STACK!r} if m in sys.modules], file=sys.stderr))\n"
+        f"sys.argv[1:] = {arguments!r}\n"
+        "from edgebotd.__main__ import main; main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "[]\n"
+    assert done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(root, [name, "--help"])
+    assert result.exit_code == 0
+    assert COMMANDS[name][1].split()[0] in CliRunner().invoke(root, ["--help"]).stdout
+
+
+def test_a_wrong_command_is_wrong_usage() -> None:
+    assert CliRunner().invoke(root, ["cht"]).exit_code == 2
+
+
+def test_completion_of_the_shell_knows_the_commands() -> None:
+    env = {**os.environ, "_EDGEBOTD_COMPLETE": "bash_complete", "COMP_WORDS": "edgebotd ev", "COMP_CWORD": "1"}
+    done = subprocess.run([sys.executable, "-m", "edgebotd"], env=env, capture_output=True, text=True)
+    assert done.stdout == "plain,events\n"
+
+
+# check, and the configuration of run
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_wrong_configuration_exits_with_78_and_tells_everything(tmp_path: Path, command: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text("[server]\nbindd = 1\n[chat]\nsettle_seconds = 0\n")
+    result = CliRunner().invoke(root, [command, "--config", str(file)])
+    assert result.exit_code == 78
+    assert result.stderr.splitlines() == [
+        f"{file}:2:1: server.bindd: unknown setting, did you mean 'bind'?",
+        f"{file}:4:1: chat.settle_seconds: must be greater than 0",
+    ]
+
+
+def _config(folder: Path, bind: str, more: str = "") -> Path:
+    file = folder / "c.toml"
+    file.write_text(f'[server]\nbind = ["{bind}"]\nsocket = "d.sock"\n{more}\n[storage]\nstate_dir = "state"\n')
+    return file
+
+
+def test_check_is_content_with_what_would_start_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    file = _config(tmp_path, "127.0.0.1:0")
+    before = sorted(tmp_path.rglob("*"))
+    result = CliRunner().invoke(root, ["check", "--config", str(file)])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"{file}: good\n"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_check_finds_a_taken_address_but_not_when_the_daemon_itself_has_it(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        file = _config(tmp_path, f"127.0.0.1:{other.getsockname()[1]}")
+        result = CliRunner().invoke(root, ["check", "--config", str(file)])
+        assert result.exit_code == 1
+        assert "server.bind: 127.0.0.1:" in result.stderr
+        assert "Address already in use" in result.stderr
+        with socket.socket(socket.AF_UNIX) as running:
+            running.bind(str(tmp_path / "d.sock"))
+            running.listen()
+            assert CliRunner().invoke(root, ["check", "--config", str(file)]).exit_code == 0
+
+
+def test_check_finds_bad_certificates_and_a_state_directory_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    (tmp_path / "bad.pem").write_text("nothing")
+    file = _config(tmp_path, "127.0.0.1:0", 'tls_certificate = "bad.pem"\ntls_key = "no.pem"')
+    result = CliRunner().invoke(root, ["check", "--config", str(file), "--json"])
+    assert result.exit_code == 1
+    assert "state is not a directory" in result.stdout
+    assert "no.pem: " in result.stdout
+
+
+def test_check_online_tries_each_bots_address(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        port = free.getsockname()[1]
+        bots = f'[bots.a]\nkind = "openclaw"\nurl = "ws://127.0.0.1:{port}"\n[bots.b]\nkind = "openai"\nmodel = "m"\n'
+        file = _config(tmp_path, "127.0.0.1:0")
+        file.write_text(f'{file.read_text()}{bots}url = "http://127.0.0.1:{port}/v1"\n')
+        assert CliRunner().invoke(root, ["check", "--config", str(file)]).exit_code == 0
+        result = CliRunner().invoke(root, ["check", "--online", "--config", str(file)])
+    assert result.exit_code == 1
+    assert f"bots.a: ws://127.0.0.1:{port} does not answer: Connection refused" in result.stderr
+    assert f"bots.b: http://127.0.0.1:{port}/v1 does not answer" in result.stderr
+
+
+# init
+
+
+def test_init_writes_a_private_configuration_and_a_link_that_is_in_the_store(tmp_path: Path) -> None:
+    file, state = tmp_path / "etc" / "c.toml", tmp_path / "state"
+    result = CliRunner().invoke(root, ["init", "--config", str(file), "--state-dir", str(state)])
+    assert result.exit_code == 0, result.output
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    code = result.stdout.partition("http://127.0.0.1:8787/#code=")[2].strip()
+    assert CliRunner().invoke(root, ["check", "--config", str(file)]).exit_code in (0, 1)  # 1: 8787 is taken here
+
+    async def find() -> codes.Code | None:
+        async with open_database(state / "edgebotd.db") as database:
+            return await database.read(lambda conn: codes.find(conn, digest(code), 1))
+
+    found = trio.run(find)
+    assert found is not None
+    assert (found.purpose, found.user_id) == ("setup", None)
+
+
+def test_init_never_overwrites(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text("# mine")
+    result = CliRunner().invoke(root, ["init", "--config", str(file)])
+    assert result.exit_code == 1
+    assert "is there already and stays as it is" in result.stderr
+    assert file.read_text() == "# mine"
