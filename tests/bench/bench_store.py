@@ -248,7 +248,8 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--database", type=Path)
-    arguments = parser.parse_args()
+    # `python -m tests.bench store` has arguments of its own.
+    arguments, _ = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         store(arguments.rounds, Path(folder), arguments.messages, arguments.database)
 
