@@ -22,7 +22,6 @@ from edgebotd.events import BotState, BotStatus, BotSummary, RunState
 from edgebotd.hub.hub import Hub
 from edgebotd.protocol.backoff import Backoff
 from edgebotd.protocol.run import RunEvent
-from edgebotd.store import turns
 from edgebotd.store.bots import StoredBot
 from edgebotd.store.database import Database
 
@@ -72,7 +71,6 @@ class Bot:
         self.status = Status(BotState.UNKNOWN, now())
         self.activity: tuple[str, str | None] = ("idle", None)
         self.bugs = 0
-        self._database = database
         self._hub = hub
         self._settle_seconds = chat.settle_seconds
         self._give_up_seconds = chat.queued_seconds
@@ -153,13 +151,16 @@ class Bot:
 
     # The connection
 
+    async def load(self) -> None:
+        """Learn from the store what a former life left. To be called once, before anything else."""
+        await self.capture.load()
+        await self.queue.load()
+
     async def run(self) -> None:
         """Hold the connection and work off the queue until stopped."""
         with self._scope:
-            await self.capture.load()
-            open_turns = await self._database.read(lambda conn: turns.open_of_bot(conn, self.id))
             async with trio.open_nursery() as nursery:
-                await self.queue.open(nursery, open_turns)
+                self.queue.open(nursery)
                 nursery.start_soon(self._give_up, name=f"bot {self.id} gives up")
                 await self._supervise()
 
@@ -243,6 +244,7 @@ class Bot:
             error.detail,
             error.reason,
         )
+        self.queue.explain(error.detail)
         self._set(state, error.reason, error.detail, error.extra)
 
     def _set(

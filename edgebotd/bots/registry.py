@@ -146,7 +146,7 @@ class Registry:
         async with self._changing:
             await self._database.write(lambda tx: bot_rows.add(tx.connection, stored))
             self._keyring.set_token(request.id, request.token)
-            bot = self._start(stored, request.token)
+            bot = await self._start(stored, request.token)
         await bot.wait_verdict(VERDICT_SECONDS)
         return self._answer(bot)
 
@@ -218,7 +218,7 @@ class Registry:
 
     # Tasks
 
-    def _start(self, stored: StoredBot, token: SecretStr | None) -> Bot:
+    async def _start(self, stored: StoredBot, token: SecretStr | None) -> Bot:
         self._tokens[stored.id] = token
         bot = Bot(
             stored,
@@ -231,6 +231,7 @@ class Registry:
             changed=self._tell,
         )
         bot.queue.compose = self.turns.compose
+        await bot.load()
         self._bots[stored.id] = bot
         self._nursery.start_soon(self._run, bot, name=f"bot {stored.id}")
         return bot
@@ -285,7 +286,7 @@ class Registry:
         await self._database.write(lambda tx: bot_rows.upsert_file_bots(tx.connection, named, self._now()))
         for stored in await self._database.read(bot_rows.all_bots):
             of_file = settings.get(stored.id)
-            self._start(stored, self._keyring.token(stored.id) if of_file is None else of_file.token)
+            await self._start(stored, self._keyring.token(stored.id) if of_file is None else of_file.token)
         self._tell()
 
 

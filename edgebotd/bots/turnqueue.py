@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -70,10 +70,12 @@ class TurnQueue:
 
     # From the bot
 
-    async def open(self, nursery: trio.Nursery, unfinished: Iterable[Turn]) -> None:
-        """Take up what a former life left: what waited waits on, what was sent is expected to be settled."""
-        self._nursery = nursery
-        for turn in unfinished:
+    async def load(self) -> None:
+        """Take up what a former life left: what waited waits on, what was sent is expected to be settled.
+
+        To be called before anything can be put, else a turn that is stored just now would be found and put twice.
+        """
+        for turn in await self._database.read(partial(turns.open_of_bot, bot_id=self.bot_id)):
             key = await self._database.read(partial(_session_key, conversation_id=turn.conversation_id))
             if key is None:
                 continue
@@ -84,6 +86,12 @@ class TurnQueue:
             detail = self._why if item.run is None else "edgebotd has restarted and asks the bot how far this is."
             self._capture.tell_run(turn.run_id, turn.conversation_id, turn.state, detail)
             self.put(item)
+
+    def open(self, nursery: trio.Nursery) -> None:
+        """Begin to work: from now on tasks of the queue run in the bot's nursery."""
+        self._nursery = nursery
+        for conversation_id in self._queues:
+            self._start(self._work_off, conversation_id)
 
     def connected(self, connector: Connector, hello: Hello) -> None:
         """Turns can go out."""
@@ -96,10 +104,14 @@ class TurnQueue:
     def disconnected(self, why: ConnectorError | None) -> None:
         """No turn can go out; those under way go on without us."""
         self._link = None
-        self._why = "The bot is not connected." if why is None else why.detail
+        self.explain("The bot is not connected." if why is None else why.detail)
         self._poke()
         for run in self._capture.live.values():
             self._capture.tell(run, run.state, f"The connection is lost, the bot may be going on. {self._why}")
+
+    def explain(self, why: str) -> None:
+        """Note why no turn can go out."""
+        self._why = why
 
     def unanswered(self) -> frozenset[str]:
         """Return the runs that were sent but not accepted yet: they will be sent again."""
@@ -138,7 +150,8 @@ class TurnQueue:
         self._items[item.turn.run_id] = item
         if not queue:
             queue.append(item)
-            self._start(self._work_off, item.turn.conversation_id)
+            if self._nursery is not None:
+                self._start(self._work_off, item.turn.conversation_id)
         elif item.turn.mode == "interrupt":
             queue.insert(1, item)
             running = queue[0]
@@ -157,7 +170,7 @@ class TurnQueue:
             self._start(self._ask_abort, item.run)
             return
         queue = self._queues[item.turn.conversation_id]
-        if queue[0] is item:
+        if queue[0] is item or self._nursery is None:
             self._poke()
         else:
             queue.remove(item)
@@ -178,7 +191,8 @@ class TurnQueue:
 
     def _start(self, run: Callable[..., Awaitable[None]], *args: object) -> None:
         if self._nursery is None:
-            raise RuntimeError("the queue of this bot is not open")
+            # Nothing was sent yet, so there is nothing to stop either.
+            return
         self._nursery.start_soon(run, *args, name=f"bot {self.bot_id} {run.__name__}")
 
     def _poke(self) -> None:

@@ -289,10 +289,6 @@ def _check_text(request: SendRequest) -> None:
         raise Invalid("A message needs a text or a file.", code="empty_message")
     if "\0" in request.text:
         raise Invalid("A message cannot hold the character NUL.", code="unsendable_text")
-    try:
-        request.model_dump_json(exclude={"attachments": {"__all__": {"data"}}}).encode()
-    except (ValueError, UnicodeError) as exc:
-        raise Invalid("The text holds half a surrogate pair, which is no Unicode.", code="unsendable_text") from exc
 
 
 def _fingerprint(request: SendRequest) -> str:
