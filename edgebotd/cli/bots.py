@@ -126,6 +126,18 @@ def connect(
 
 @bots.command()
 @click.argument("bot")
+@click.pass_obj
+def retry(target: Target, bot: str) -> None:
+    """Try to connect now: what needed a person, such as a pairing, is done."""
+    from edgebotd.cli.client import path
+
+    with target.client() as client:
+        client.post(path("/api/bots/{}/retry", bot), {})
+    click.echo(f"{bot} is tried again; `edgebotd bots list` shows what comes of it.")
+
+
+@bots.command()
+@click.argument("bot")
 @click.option("--delete-history", is_flag=True, help="Delete its conversations too; they are kept otherwise.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj

@@ -42,9 +42,15 @@ def status(target: Target, as_json: bool) -> None:
         }
     )
     for name, value in sorted((answer.get("health") or {}).items()):
+        if name == "jobs":
+            value = [f"{job['job']} {job['state']}" + _more(job.get("detail")) for job in value]
         click.echo(clean(f"{name}: {_short(value)}"))
     click.echo()
     print_table(BOT_HEADS, map(bot_row, answer["bots"]), empty="No bots yet. `edgebotd bots connect` adds one.")
+
+
+def _more(detail: str | None) -> str:
+    return f" ({detail})" if detail else ""
 
 
 def _short(value: object) -> str:
