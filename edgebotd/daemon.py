@@ -1,0 +1,328 @@
+"""The composition root: opens every service, in order, and closes them in reverse.
+
+    trio.run(run)                 sockets bound first (or taken from systemd), settings already validated
+    ├─ open_database              writer thread, group commit
+    ├─ open_hub                   ring and journal, the epoll task of handed-over streams
+    ├─ open_people                who exists, sessions, tokens
+    ├─ open_bots                  one supervised connection task per bot
+    ├─ open_supervisor            background jobs
+    └─ edge nursery               signals, web, watchdog, status; then READY=1
+
+Stop: STOPPING=1, accept no more, `hub.drain`, a deadline for requests in flight, then the tree unwinds innermost first.
+A second signal stops at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import random
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import trio
+
+from edgebotd import __version__, logs, systemd
+from edgebotd.bots.registry import Registry, open_bots
+from edgebotd.config import ChatSettings, Settings, StorageSettings
+from edgebotd.errors import EdgebotdError
+from edgebotd.events import ALL, BotState, JobStatus
+from edgebotd.hub.hub import Hub, open_hub
+from edgebotd.hub.settings import HubSettings
+from edgebotd.jobs.retention import PERIOD_SECONDS, Keep, Retention
+from edgebotd.people.accounts import Accounts
+from edgebotd.people.audit import SYSTEM
+from edgebotd.people.directory import People, open_people
+from edgebotd.people.passwords import Passwords
+from edgebotd.people.sign_in import SignIn
+from edgebotd.people.tokens import Tokens
+from edgebotd.store import attachments, installation
+from edgebotd.store.database import Database, open_database
+from edgebotd.supervisor import Job, Supervisor, open_supervisor
+from edgebotd.web.app import create_app
+from edgebotd.web.listeners import ListenError, addresses, close_listeners, open_listeners, reachable_from_outside
+from edgebotd.web.server import serve_web
+from edgebotd.web.services import Services
+from edgebotd.web.stream import EventStream
+
+log = logging.getLogger(__name__)
+
+EXIT_OK: Final = 0
+EXIT_FAILURE: Final = 1
+EXIT_CONFIG: Final = 78
+
+STATUS_SECONDS: Final = 15.0
+EXTRA_STOP_SECONDS: Final = 20.0
+"""What a stop may take beyond the requests' deadline: telling the streams, the last commits."""
+
+
+class NoAdministrator(EdgebotdError):
+    """The daemon would be open to other machines before anybody can administrate it."""
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """What is told once the daemon is ready: the page's URL, and a one-time code that logs an administrator in."""
+
+    url: str
+    code: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class _House:
+    """What the edge tasks share."""
+
+    settings: Settings
+    hub: Hub
+    people: People
+    registry: Registry
+    supervisor: Supervisor
+    services: Services
+    stopping: trio.Event
+
+
+def wall_clock() -> int:
+    """Return Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def run(settings: Settings, *, announce: Callable[[Announcement], None] | None = None) -> int:
+    """Run the daemon until it is stopped; return the exit status.
+
+    Args:
+        announce: called once when everything is ready, with a fresh login code for an administrator, who is made where
+            there is none. For `demo`; None makes no code.
+    """
+    logs.configure(settings.logging.level, settings.logging.format)
+    logs.log_uncaught()
+    for bot in settings.bots.values():
+        if bot.token is not None:
+            logs.register_secret(bot.token.get_secret_value())
+    status = EXIT_OK
+    try:
+        sockets = open_listeners(settings.server)
+        try:
+            # What was imported lives as long as the process: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            stopped = trio.run(_main, settings, sockets, announce)
+        finally:
+            close_listeners(sockets, settings.server.socket)
+        status = EXIT_OK if stopped else EXIT_FAILURE
+    except* NoAdministrator as group:
+        status = _say(group, EXIT_CONFIG)
+    except* (EdgebotdError, OSError) as group:
+        status = _say(group, EXIT_FAILURE)
+    return status
+
+
+def _say(group: BaseExceptionGroup[BaseException], status: int) -> int:
+    """Log each expected error of a failed start or run as one line."""
+    for exc in group.exceptions:
+        if isinstance(exc, BaseExceptionGroup):
+            _say(exc, status)
+        else:
+            log.error("%s", exc)
+    return status
+
+
+async def _main(
+    settings: Settings, sockets: Sequence[socket.socket], announce: Callable[[Announcement], None] | None
+) -> bool:
+    """Open everything, serve, close everything. Return whether the stop was an orderly one."""
+    stopping = trio.Event()
+    orderly = True
+    with trio.CancelScope() as everything:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(_watch_signals, stopping, everything)
+            async with AsyncExitStack() as stack:
+                house = await _open(stack, settings, stopping)
+                _check_exposure(house, sockets)
+                await _serve(house, sockets, announce)
+            nursery.cancel_scope.cancel()
+    if everything.cancelled_caught:
+        log.warning("stopped at once; streams were not told, what was durable is")
+        orderly = False
+    return orderly
+
+
+async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event) -> _House:
+    """Open the services in order; the stack closes them in reverse."""
+    state_dir = settings.storage.state_dir
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Nobody may guess a stream's id or a jitter.
+    rng = random.SystemRandom()
+    started_at = wall_clock()
+    database = await stack.enter_async_context(open_database(settings.storage.database, now=started_at))
+    await trio.to_thread.run_sync(attachments.sweep, state_dir / "attachments")
+    identity = await database.write(lambda tx: installation.load_or_create(tx.connection, started_at))
+    life = await database.write(lambda tx: installation.begin_life(tx.connection, started_at))
+    hub = await stack.enter_async_context(
+        open_hub(
+            database, HubSettings.of(settings.channel), installation=identity, life=life, clock=wall_clock, rng=rng
+        )
+    )
+    people = await stack.enter_async_context(open_people(database, now=wall_clock))
+    people.subscribe(partial(hub.rescope, people.refresh))
+    registry = await stack.enter_async_context(
+        open_bots(database, hub, settings.bots, settings.chat, state_dir, now=wall_clock, rng=rng)
+    )
+    supervisor = await stack.enter_async_context(open_supervisor(partial(_publish_job, hub), now=wall_clock, rng=rng))
+    supervisor.start(_retention(settings.storage, settings.chat, database, hub))
+    passwords = Passwords()
+    services = Services(
+        database=database,
+        hub=hub,
+        registry=registry,
+        turns=registry.turns,
+        chat=registry.chat,
+        people=people,
+        accounts=Accounts(people, passwords),
+        sign_in=SignIn(
+            people,
+            passwords,
+            session_days=settings.people.session_days,
+            code_seconds=settings.people.setup_code_seconds,
+            attempts=settings.people.login_attempts,
+        ),
+        tokens=Tokens(people),
+        now=wall_clock,
+        started_at=started_at,
+        ready=lambda: not stopping.is_set(),
+        health=lambda: _health(supervisor),
+    )
+    return _House(settings, hub, people, registry, supervisor, services, stopping)
+
+
+def _publish_job(hub: Hub, status: JobStatus) -> None:
+    hub.publish(ALL, status)
+
+
+def _retention(storage: StorageSettings, chat: ChatSettings, database: Database, hub: Hub) -> Job:
+    keep = Keep(
+        turn_ms=round(chat.idempotency_seconds * 1000),
+        message_days=storage.message_days,
+        audit_days=storage.audit_days,
+    )
+    retention = Retention(database, keep, storage.state_dir / "attachments", trim_journal=hub.trim, now=wall_clock)
+    return Job("retention", retention.run, period=PERIOD_SECONDS)
+
+
+def _health(supervisor: Supervisor) -> Mapping[str, Any]:
+    return {"jobs": [status.model_dump(mode="json", by_alias=True) for status in supervisor.statuses()]}
+
+
+def _check_exposure(house: _House, sockets: Sequence[socket.socket]) -> None:
+    """Refuse to be reachable by strangers without TLS or a proxy, or before there is an administrator.
+
+    Raises:
+        ListenError: plain HTTP, other machines, no trusted proxy. The configuration's own check has refused such a
+            `server.bind` before; this one knows the sockets of systemd too.
+        NoAdministrator: whoever came first with a setup link would own it.
+    """
+    server = house.settings.server
+    if not (outside := reachable_from_outside(sockets)):
+        return
+    if server.tls_certificate is None and not server.trusted_proxies:
+        raise ListenError(
+            f"{outside[0]} is reachable from other machines, which needs server.tls_certificate and server.tls_key, "
+            "or server.trusted_proxies for a reverse proxy that does TLS."
+        )
+    if not house.people.has_admin():
+        raise NoAdministrator(
+            f"{outside[0]} is reachable from other machines, and there is no administrator yet. Start once with "
+            "--bind 127.0.0.1:8787, make one with 'edgebotd user add NAME --admin', then start again."
+        )
+
+
+async def _serve(
+    house: _House, sockets: Sequence[socket.socket], announce: Callable[[Announcement], None] | None
+) -> None:
+    """Serve until told to stop, then stop in order."""
+    server = house.settings.server
+    app = create_app(house.services, house.settings, EventStream(house.hub, house.people.refresh))
+    # Before the server takes them over: afterwards their names are gone.
+    places = addresses(sockets)
+    async with trio.open_nursery() as beside:
+        beside.start_soon(_keep_watchdog, name="watchdog")
+        beside.start_soon(_keep_status, house, len(sockets), name="status")
+        async with trio.open_nursery() as edge:
+            shutdown = partial(_wait_for_stop, house)
+            await edge.start(partial(serve_web, app, sockets, server, shutdown=shutdown, drain=house.hub.drain))
+            log.info("edgebotd %s is ready on %s and %s", __version__, ", ".join(places) or "no address", server.socket)
+            systemd.notify_ready(_status_words(house, len(sockets)))
+            if announce is not None:
+                scheme = "http" if server.tls_certificate is None else "https"
+                url = server.public_url or (f"{scheme}://{places[0]}" if places else f"unix:{server.socket}")
+                announce(Announcement(url, await _login_code(house.services)))
+        beside.cancel_scope.cancel()
+
+
+async def _wait_for_stop(house: _House) -> None:
+    await house.stopping.wait()
+    systemd.notify_stopping("Stopping: telling the streams, ending requests")
+    systemd.extend_timeout(house.settings.server.graceful_seconds + EXTRA_STOP_SECONDS)
+
+
+async def _watch_signals(
+    stopping: trio.Event, everything: trio.CancelScope, *, task_status: trio.TaskStatus[None]
+) -> None:
+    """Let the first SIGTERM or SIGINT stop in order and the second one at once."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            name = signal.Signals(number).name
+            if stopping.is_set():
+                log.warning("%s again: stopping at once", name)
+                everything.cancel()
+                return
+            log.info("%s: stopping; a second one stops at once", name)
+            stopping.set()
+
+
+async def _keep_watchdog() -> None:
+    """Tell systemd that the event loop turns, twice in each interval that it asks for."""
+    interval = systemd.watchdog_interval()
+    if interval is None:
+        return
+    while True:
+        systemd.notify_watchdog()
+        await trio.sleep(interval / 2)
+
+
+async def _keep_status(house: _House, listeners: int) -> None:
+    """Keep the one line that `systemctl status` shows true."""
+    told = ""
+    while not house.stopping.is_set():
+        words = _status_words(house, listeners)
+        if words != told:
+            systemd.notify_status(words)
+            told = words
+        with trio.move_on_after(STATUS_SECONDS):
+            await house.stopping.wait()
+
+
+def _status_words(house: _House, listeners: int) -> str:
+    bots = house.registry.summaries()
+    connected = sum(bot.state is BotState.CONNECTED for bot in bots)
+    return f"Ready: {listeners} listeners, {connected} of {len(bots)} bots connected, {house.hub.stream_count} streams"
+
+
+async def _login_code(services: Services) -> str:
+    """Return a one-time code for an administrator, who is made (without a password) where there is none."""
+    admins = [
+        record.user_id
+        for record in services.people.records()
+        if record.active and record.user is not None and record.user.admin
+    ]
+    if not admins:
+        await services.accounts.add(SYSTEM, "admin", "Admin", admin=True, password=None)
+        admins = ["admin"]
+    code, _expires_at = await services.sign_in.add_code(SYSTEM, "login", admins[0])
+    return code
