@@ -102,6 +102,10 @@ class Fanout:
         """Send frames to one stream, behind what it has queued."""
         if stream.closed:
             return
+        if isinstance(stream, MailboxStream) and stream.idle:
+            # As on a socket that is ready: the bound is for what waits behind something.
+            stream.put(Raw(frames, upto))
+            return
         if stream.backlog is not None:
             self.queue(stream, [Raw(frames, upto)])
             return
@@ -174,7 +178,8 @@ class Fanout:
         if stream.closed or backlog is None or (backlog.rest is None and not backlog.items):
             await trio.lowlevel.checkpoint()
             return
-        backlog.drained = backlog.drained or trio.Event()
+        if backlog.drained is None:
+            backlog.drained = trio.Event()
         await backlog.drained.wait()
 
     async def next_bytes(self, stream: MailboxStream) -> bytes:
@@ -193,6 +198,7 @@ class Fanout:
                 last, backlog.bye = backlog.bye, b""
                 if last:
                     return last
+                stream.finished = True
                 self.close(stream, "client")
             else:
                 if backlog.drained is not None:

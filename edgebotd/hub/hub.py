@@ -146,7 +146,7 @@ class Hub:
                 self._settle(slot, [])
                 done(outcome.Error(result.error))
                 return
-            value, entries = result.value
+            value, entries = result.unwrap()
             self.counters.published += len(entries)
             self._settle(slot, entries)
             done(outcome.Value(value))
@@ -331,6 +331,11 @@ class Hub:
     def forget_bot(self, bot_id: str) -> None:
         """Drop what the snapshot holds of a bot that was removed."""
         self._log.snapshot.forget_bot(bot_id)
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """The longest silence of a stream."""
+        return self._settings.heartbeat_seconds
 
     @property
     def stream_count(self) -> int:

@@ -28,6 +28,8 @@ _AT_ONCE_BYTES: Final = 128 * 1024
 """What a newcomer may get in the pass that admits it; more goes in batches, as its socket takes them."""
 
 _PAGE_ROWS: Final = 200
+_FIRST_ROWS: Final = 16
+"""Rows of the first page; the next ones are as many as fill `_AT_ONCE_BYTES`, so that long messages cost no memory."""
 
 
 class Replayer:
@@ -137,13 +139,14 @@ class Replayer:
 
     async def _from_journal(self, stream: Stream, after: Position) -> None:
         life = self._log.life
+        limit = _FIRST_ROWS
         while True:
             await self._fanout.wait_drained(stream)
             if is_over(stream):
                 return
             # What is committed but not released yet must not be seen before its turn.
             bound = (life, self._log.head)
-            page = await self._database.read(partial(read_page, after=after, limit=_PAGE_ROWS))
+            page = await self._database.read(partial(read_page, after=after, limit=limit))
             if is_over(stream):
                 return
             if not page.intact:
@@ -159,10 +162,12 @@ class Replayer:
             if batch:
                 upto = rows[-1].seq if rows[-1].life == life else 0
                 self._fanout.write(stream, batch, upto)
-            if len(page.rows) < _PAGE_ROWS or len(rows) < len(page.rows):
+            if len(page.rows) < limit or len(rows) < len(page.rows):
                 self._subscriptions.at_next_pass(partial(self._finish_journal, stream, max(bound, after)))
                 return
             after = (rows[-1].life, rows[-1].seq)
+            row_bytes = sum(len(row.data) for row in rows) // len(rows) + 1
+            limit = max(1, min(_PAGE_ROWS, _AT_ONCE_BYTES // row_bytes))
 
     def _finish_journal(self, stream: Stream, after: Position) -> None:
         if after[1] < self._log.ring.floor:

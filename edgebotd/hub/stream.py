@@ -8,7 +8,7 @@ import trio
 from typing_extensions import override
 
 from edgebotd.access import AccessClass, Principal
-from edgebotd.hub.backlog import Backlog
+from edgebotd.hub.backlog import Backlog, Raw
 from edgebotd.hub.entry import NO_LOGS, Audience
 from edgebotd.hub.frames import Framing, Verdict
 
@@ -116,7 +116,7 @@ class MailboxStream(Stream):
     Its backlog is always there; `next_bytes` empties it.
     """
 
-    __slots__ = ("_box", "_wake", "cut")
+    __slots__ = ("_box", "_wake", "cut", "finished")
 
     def __init__(
         self,
@@ -133,7 +133,9 @@ class MailboxStream(Stream):
         self.backlog = self._box
         self._wake = trio.Event()
         self.cut = trio.Event()
-        """Set when the stream is closed: the task that sends for it must end, whatever it waits for."""
+        """Set when the stream is closed in the middle: the task that sends for it must end, whatever it waits for."""
+        self.finished = False
+        """All was sent, the last frame too."""
 
     @property
     @override
@@ -141,10 +143,21 @@ class MailboxStream(Stream):
         """How its bytes leave, for people."""
         return "ordinary"
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return self._box.rest is None and not self._box.items
+
+    def put(self, item: Raw) -> None:
+        """Queue frames whatever their size, where nothing waits."""
+        self._box.items.append(item)
+        self._box.size += item.size
+        self.wake()
+
     def wake(self) -> None:
         """Tell the sending task that there is something, or that it is over."""
         self._wake.set()
-        if self.closed:
+        if self.closed and not self.finished:
             self.cut.set()
 
     async def wait(self) -> None:

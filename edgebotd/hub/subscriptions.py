@@ -270,7 +270,8 @@ class Subscriptions:
                 if count % 500 == 0:
                     await trio.lowlevel.checkpoint()
         if self._streams:
-            self._empty = trio.Event()
+            if self._empty is None:  # a second server may be draining already
+                self._empty = trio.Event()
             with trio.move_on_after(self._settings.linger_seconds):
                 await self._empty.wait()
         for stream in self:

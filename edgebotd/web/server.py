@@ -27,6 +27,12 @@ _BACKLOG: Final = 4096
 """Connections that wait to be accepted: all clients come back at once after a restart."""
 
 _KEEP_ALIVE_SECONDS: Final = 30
+_SOCKET_FRAME_CHARACTERS: Final = 1024 * 1024
+"""Of the per-bot socket (CHANNEL section 4: a larger frame is closed with 1009); it counts bytes itself."""
+
+_SOCKET_PING_SECONDS: Final = 20.0
+"""Keeps proxies, which forget a silent connection after 60 s, from closing it."""
+
 _HANDSHAKE_SECONDS: Final = 15
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
@@ -184,6 +190,8 @@ def _config(settings: ServerSection) -> Config:
     config.include_server_header = False
     config.keep_alive_timeout = _KEEP_ALIVE_SECONDS
     config.ssl_handshake_timeout = _HANDSHAKE_SECONDS
+    config.websocket_max_message_size = _SOCKET_FRAME_CHARACTERS
+    config.websocket_ping_interval = _SOCKET_PING_SECONDS
     if settings.tls_certificate is not None and settings.tls_key is not None:
         config.certfile = str(settings.tls_certificate)
         config.keyfile = str(settings.tls_key)

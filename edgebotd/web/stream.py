@@ -13,13 +13,11 @@ from edgebotd.hub.frames import Bye, bye
 from edgebotd.hub.hub import Hub
 from edgebotd.hub.request import StreamRequest
 from edgebotd.web.connection import CONNECTION_KEY, Connection
+from edgebotd.web.session import PRINCIPAL_KEY
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
-
-PRINCIPAL_KEY: Final = "edgebotd.principal"
-"""In `scope["state"]`: who the front has let in."""
 
 ADDRESS_KEY: Final = "edgebotd.address"
 """In `scope["state"]`: the client's address where a trusted proxy told another than the peer's."""
@@ -31,6 +29,9 @@ _HEADERS: Final = (
     # Debian's nginx gzips in spite of no-transform, but not what says that it is encoded already.
     (b"content-encoding", b"identity"),
 )
+
+_UNREAD_END_SECONDS: Final = 60
+"""How long the end of a cut HTTP/2 stream may wait to be read; its task and last batch stay in memory so long."""
 
 _MAX_NARROWED: Final = 64
 """Values of `bot` and of `type` that are read; more are ignored, which narrows further."""
@@ -86,28 +87,38 @@ class EventStream:
             await self._send_here(request, connection, receive, send)
 
     async def _send_here(self, request: StreamRequest, connection: Connection, receive: Receive, send: Send) -> None:
+        ending = False
         with self._hub.open_mailbox(request) as mailbox:
             async with trio.open_nursery() as nursery:
 
                 async def until_gone() -> None:
                     while (await receive())["type"] != "http.disconnect":
                         pass
-                    nursery.cancel_scope.cancel()
+                    # Hypercorn also says so from inside the last send; cancelling that would leave the connection
+                    # without its idle timer, and the next stop would wait for it.
+                    if not ending:
+                        nursery.cancel_scope.cancel()
 
                 async def until_cut() -> None:
                     await mailbox.cut.wait()
-                    # Cancelling is enough for HTTP/2, where others share the connection; the sends of HTTP/1 are
-                    # shielded by Hypercorn.
                     nursery.cancel_scope.cancel()
                     if connection.http_version == "1":
+                        # Its sends are shielded by Hypercorn.
                         connection.abort()
 
                 nursery.start_soon(until_gone)
                 nursery.start_soon(until_cut)
                 while data := await self._hub.next_bytes(mailbox):
                     await send({"type": "http.response.body", "body": data, "more_body": True})
+                ending = True
                 await _finish(send)
                 nursery.cancel_scope.cancel()
+            if mailbox.cut.is_set() and connection.http_version == "2":
+                # Others share the connection, so it is not aborted: once the client reads on, it finds the end.
+                with trio.move_on_after(_UNREAD_END_SECONDS) as waiting:
+                    await _finish(send)
+                if waiting.cancelled_caught:
+                    connection.abort()
 
 
 async def _finish(send: Send, body: bytes = b"") -> None:
