@@ -219,7 +219,7 @@ async def test_abort_of_a_running_reply_keeps_what_was_said(tmp_path: Path, auto
 async def test_abort_that_the_bot_does_not_obey_says_still_running(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_house(tmp_path) as house:
         connector = house.connectors["echo"]
-        answer = await house.send("[[long 5000]]")
+        answer = await house.send("[[long 1500]]")
         await house.told.wait_state(answer.run_id, RunState.STREAMING)
 
         async def deaf(session_key: str, run_id: str) -> bool:
