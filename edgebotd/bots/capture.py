@@ -307,9 +307,9 @@ class Capture:
         filled: Filled | None = None
         for start in range(0, max(len(rows), 1), FILL_ROWS):
             piece = rows[start : start + FILL_ROWS]
+            now = self._now()
 
-            def write(tx: Transaction, piece: list[PastMessage] = piece) -> Filled:
-                now = self._now()
+            def write(tx: Transaction, piece: list[PastMessage] = piece, now: int = now) -> Filled:
                 conversation = ensure_conversation(tx, self.bot_id, history.session_key, now)
                 return Filling(tx, conversation, busy, now).take(piece)
 
@@ -326,10 +326,10 @@ class Capture:
     async def _conversation(self, session_key: str, source: str = "gateway", title: str | None = None) -> str:
         known = self._conversations.get(session_key)
         if known is None:
+            now = self._now()
             made = await self._hub.transact(
                 lambda tx: restore_deleted(
-                    tx,
-                    ensure_conversation(tx, self.bot_id, session_key, self._now(), source=source, title=title),
+                    tx, ensure_conversation(tx, self.bot_id, session_key, now, source=source, title=title)
                 )
             )
             known = self._conversations[session_key] = made.id

@@ -156,8 +156,9 @@ class Chat(Conversations):
             update={"source": f"plugin:{principal.name}"[:64], "seq": None, "user_id": None, "edited_at": None}
         )
 
+        now = self._now()
+
         def write(tx: Transaction) -> Message:
-            now = self._now()
             found = conversations.get(tx.connection, message.conversation_id)
             if found is None or found.bot_id != bot_id:
                 raise NotFound("conversation")

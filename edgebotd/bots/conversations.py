@@ -90,13 +90,13 @@ class Conversations:
     async def create(self, principal: Principal, bot_id: str, title: str | None) -> Conversation:
         """Create an empty conversation. Raises `NotFound`, `Forbidden` (the grant `chat` is needed)."""
         principal.require(bot_id, Grant.CHAT)
-        made_id = new_id("c_")
+        made_id, now = new_id("c_"), self._now()
 
         def write(tx: Transaction) -> tuple[Conversation, str]:
             stored = bot_rows.get(tx.connection, bot_id)
             if stored is None:
                 raise NotFound("bot")
-            return create_conversation(tx, stored, made_id, title, self._now())
+            return create_conversation(tx, stored, made_id, title, now)
 
         made, key = await self._hub.transact(write)
         self._learn(bot_id, key, made.id)
@@ -120,10 +120,11 @@ class Conversations:
         What the bot says in it later brings it back, with that only.
         """
         principal.require(bot_id, Grant.CHAT)
+        now = self._now()
 
         def write(tx: Transaction) -> None:
             found_in(tx.connection, bot_id, conversation_id)
-            _tell(tx, conversations.delete(tx.connection, conversation_id, self._now()), "deleted")
+            _tell(tx, conversations.delete(tx.connection, conversation_id, now), "deleted")
 
         await self._hub.transact(write)
         self._forget(bot_id, conversation_id)

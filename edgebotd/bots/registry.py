@@ -182,13 +182,13 @@ class Registry:
         """
         async with self._changing:
             bot = self._changeable(bot_id)
-            await self._database.write(lambda tx: bot_rows.remove(tx.connection, bot_id, self._now()))
+            now = self._now()
+            await self._database.write(lambda tx: bot_rows.remove(tx.connection, bot_id, now))
             del self._bots[bot_id]
             await bot.queue.fail_all("The bot was removed.")
             bot.stop()
             self._tokens.pop(bot_id, None)
             self._keyring.remove(bot_id)
-        now = self._now()
         self._hub.publish(
             bot_id, BotStatus(bot_id=bot_id, state=BotState.STOPPED, reason="removed", source="registry", since_at=now)
         )
@@ -283,7 +283,8 @@ class Registry:
         named = [
             StoredBot(bot_id, bot.kind, bot.name or bot_id, options_of(bot), "file") for bot_id, bot in settings.items()
         ]
-        await self._database.write(lambda tx: bot_rows.upsert_file_bots(tx.connection, named, self._now()))
+        now = self._now()
+        await self._database.write(lambda tx: bot_rows.upsert_file_bots(tx.connection, named, now))
         for stored in await self._database.read(bot_rows.all_bots):
             of_file = settings.get(stored.id)
             await self._start(stored, self._keyring.token(stored.id) if of_file is None else of_file.token)

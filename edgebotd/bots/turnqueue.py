@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import outcome
 import trio
 
 from edgebotd.bots.capture import Capture
@@ -31,6 +32,9 @@ RESEND_SECONDS: Final = 2.0
 """Pause before a turn is offered again on the same connection, where the peer does not say how long."""
 QUEUED_PER_CONVERSATION: Final = 100
 """Turns that may wait in one conversation. Full: sending is refused with 429."""
+
+SENDING: Final = "It is being sent."
+"""Detail of a turn whose answer has not come; a restart tells by it what to send again."""
 
 Compose = Callable[[Turn, str, Hello], Awaitable[Outgoing]]
 """Makes what is sent of a turn and its session key; raises `Problem` where the peer's limits forbid it."""
@@ -80,10 +84,12 @@ class TurnQueue:
             if key is None:
                 continue
             item = Item(turn, key, trio.Event())
+            detail = self._why
             if turn.state is not RunState.QUEUED:
                 item.run = self._capture.begin(turn.run_id, turn.conversation_id, key)
-                item.answered = True
-            detail = self._why if item.run is None else "edgebotd has restarted and asks the bot how far this is."
+                # Without an answer the bot may not have got it: it is sent again, and runs once.
+                item.answered = turn.detail != SENDING
+                detail = "edgebotd has restarted and asks the bot how far this is."
             self._capture.tell_run(turn.run_id, turn.conversation_id, turn.state, detail)
             self.put(item)
 
@@ -118,6 +124,11 @@ class TurnQueue:
         return frozenset(run_id for run_id, item in self._items.items() if item.run is not None and not item.answered)
 
     # From people
+
+    @property
+    def busy(self) -> bool:
+        """Whether any turn is unfinished."""
+        return bool(self._items)
 
     def item(self, run_id: str) -> Item | None:
         """Return an unfinished turn."""
@@ -263,6 +274,7 @@ class TurnQueue:
                 await (change if exc.trouble is Trouble.LOST else item.run.done).wait()
             return
         item.answered = True
+        self._note_answered(item.turn.run_id)
         if accepted is Accepted.ENDED:
             self._capture.settle_soon(item.run)
         if item.aborted:
@@ -272,12 +284,23 @@ class TurnQueue:
         turn, now = item.turn, self._now()
 
         def write(tx: Transaction) -> None:
-            turns.set_state(tx.connection, turn.run_id, RunState.STARTED, now)
+            turns.set_state(tx.connection, turn.run_id, RunState.STARTED, now, SENDING)
             asked = messages.get(tx.connection, self.bot_id, turn.message_id)
             if asked is not None and asked.state == "pending":
                 put_message(tx, asked.model_copy(update={"state": "final"}), now=now)
 
         await self._hub.transact(write)
+
+    def _note_answered(self, run_id: str) -> None:
+        now = self._now()
+
+        def done(result: outcome.Outcome[object]) -> None:
+            # Lost, it only means that a restart sends the turn again, which is safe.
+            if isinstance(result, outcome.Error):
+                log.warning("bot %s: run %s: %s", self.bot_id, run_id, result.error)
+
+        # Nobody waits for it: the reply may be streaming already.
+        self._database.submit(lambda tx: turns.set_state(tx.connection, run_id, RunState.STARTED, now), done)
 
     async def _end(self, item: Item, state: RunState, detail: str | None) -> None:
         if item.run is None:

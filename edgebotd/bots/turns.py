@@ -113,9 +113,10 @@ class Turns:
         for file in request.attachments:
             parts.append(part_of(await self._files.save(file.data), file.name, file.media_type, len(file.data)))
         run_id, message_id, made_id = new_id("r_"), new_id("m_"), new_id("c_")
+        now = self._now()
 
         def write(tx: Transaction) -> tuple[Turn, str | None]:
-            conn, now = tx.connection, self._now()
+            conn = tx.connection
             raced = turns.by_key(conn, bot.id, asker, request.idempotency_key, oldest)
             if raced is not None:
                 return raced, None

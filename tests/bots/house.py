@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,24 +169,38 @@ class House:
         """Wait until something holds."""
         with trio.fail_after(timeout):
             while not holds():  # noqa: ASYNC110  whatever a test asks about has no event of its own
-                await trio.sleep(0.01)
+                await trio.sleep(0.1)
 
 
 ECHO = {"echo": BotSettings(kind="echo", pace_ms=10)}
 
 
 @asynccontextmanager
-async def open_house(
+async def open_store(database: Path | None = None) -> AsyncIterator[tuple[Database, Hub]]:
+    """Open store and hub: a file where threads may run, memory under virtual time."""
+    async with open_database(database) as opened:
+        at = now()
+        known = await opened.write(lambda tx: installation.load_or_create(tx.connection, at))
+        number = await opened.write(lambda tx: installation.begin_life(tx.connection, at))
+        async with open_hub(
+            opened, HubSettings(), installation=known, life=number, clock=now, rng=random.Random(1)
+        ) as hub:
+            yield opened, hub
+
+
+@asynccontextmanager
+async def open_life(
+    opened: Database,
+    hub: Hub,
     state_dir: Path,
     *,
     bots: Mapping[str, BotSettings] = ECHO,
     peers: dict[str, EchoPeer] | None = None,
-    database: Path | None = None,
     make: Callable[[Wanted], Connector] | None = None,
     prepare: Callable[[EchoConnector], None] | None = None,
     **chat: Any,
 ) -> AsyncIterator[House]:
-    """Open a house. `peers` outlive it, as gateways do; `database` is a file where a restart has to find something."""
+    """Open the bots, as one life of the daemon. `peers` outlive it, as gateways do."""
     peers = {} if peers is None else peers
     connectors: dict[str, EchoConnector] = {}
     told = Told()
@@ -194,32 +208,29 @@ async def open_house(
     def make_echo(wanted: Wanted) -> Connector:
         if wanted.kind != "echo":
             return make_connector(wanted)
-        pace = wanted.options.get("pace_ms", 10) / 1000
-        peer = peers.setdefault(wanted.bot_id, EchoPeer(pace, now))
+        peer = peers.setdefault(wanted.bot_id, EchoPeer(wanted.options.get("pace_ms", 10) / 1000, now))
         connectors[wanted.bot_id] = EchoConnector(peer)
         if prepare is not None:
             prepare(connectors[wanted.bot_id])
         return connectors[wanted.bot_id]
 
-    async with open_database(database) as opened:
-        life = await opened.write(lambda tx: installation.load_or_create(tx.connection, now()))
-        number = await opened.write(lambda tx: installation.begin_life(tx.connection, now()))
-        async with open_hub(
-            opened, HubSettings(), installation=life, life=number, clock=now, rng=random.Random(1)
-        ) as hub:
-            listening: Any = ListeningHub(hub, told)
-            async with open_bots(
-                opened,
-                listening,
-                bots,
-                ChatSettings(**chat),
-                state_dir,
-                make=make or make_echo,
-                files=Files(state_dir / "attachments", inline),
-                now=now,
-                rng=random.Random(2),
-            ) as registry:
-                yield House(opened, hub, registry, told, connectors)
+    listening: Any = ListeningHub(hub, told)
+    async with open_bots(
+        opened,
+        listening,
+        bots,
+        ChatSettings(**chat),
+        state_dir,
+        make=make or make_echo,
+        files=Files(state_dir / "attachments", inline),
+        now=now,
+        rng=random.Random(2),
+    ) as registry:
+        yield House(opened, hub, registry, told, connectors)
 
 
-Use = Callable[[House], Awaitable[None]]
+@asynccontextmanager
+async def open_house(state_dir: Path, **more: Any) -> AsyncIterator[House]:
+    """Open store, hub and bots, for virtual time; `more` as `open_life`."""
+    async with open_store() as (opened, hub), open_life(opened, hub, state_dir, **more) as house:
+        yield house

@@ -10,6 +10,7 @@ import pytest
 import trio
 from pydantic import SecretStr
 from trio.testing import MockClock
+from typing_extensions import override
 
 from edgebotd.bots.connector import Connector, ConnectorError, Deliver, HelloStatus, Trouble
 from edgebotd.bots.echo import EchoConnector, EchoPeer
@@ -31,6 +32,7 @@ class Counting(EchoConnector):
         self.error: Exception | None = error
         self.attempts: list[float] = []
 
+    @override
     async def run_session(self, deliver: Deliver, *, task_status: HelloStatus) -> None:
         self.attempts.append(trio.current_time())
         if self.error is not None:
