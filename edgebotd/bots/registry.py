@@ -297,7 +297,9 @@ class Unusable:
     def __init__(self, error: ConnectorError) -> None:
         self._error = error
 
-    async def run_session(self, deliver: Deliver, *, task_status: HelloStatus) -> None:
+    async def run_session(  # noqa: ASYNC128  never usable
+        self, deliver: Deliver, *, task_status: HelloStatus
+    ) -> None:
         """Say why."""
         await trio.lowlevel.checkpoint()
         raise self._error
