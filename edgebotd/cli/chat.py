@@ -152,9 +152,10 @@ class _Screen:
 
     def end(self, ended: Ended) -> None:
         self.finish_line()
-        words = {"aborted": "Stopped.", "failed": "The run failed.", "interrupted": "The run was interrupted."}
+        words = {"aborted": "Stopped", "failed": "The run failed", "interrupted": "The run was interrupted"}
         if ended.state != "finished":
-            note(ended.detail or words.get(ended.state, f"The run is {ended.state}."))
+            what = words.get(ended.state, f"The run is {ended.state}")
+            note(f"{what}: {ended.detail}" if ended.detail else f"{what}.")
 
 
 class _Quiet(_Screen):

@@ -59,7 +59,11 @@ class Target:
             tried.append(f"{path} ({reason})")
         named = self.socket is not None or bool(os.environ.get("EDGEBOTD_SOCKET"))
         if not named and (demo := demo_socket(os.environ)) is not None and connect_error(demo) is None:
-            click.echo(f"Talking to the demo at {demo}", err=True)
+            from edgebotd.config import find_file
+
+            if self.config is not None or find_file(os.environ) is not None:
+                # There is a daemon of one's own, and it is down: that this is another one must be seen.
+                click.echo(f"Your edgebotd does not run; this is the demo at {demo}.", err=True)
             return demo
         raise click.ClickException(
             f"No edgebotd answers. Tried: {', '.join(tried)}.\n"

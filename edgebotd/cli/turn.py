@@ -163,7 +163,7 @@ class Turn:
             self._ended.detail = exc.message
             return
         self._ended.state = answer.get("state", "stopping")
-        self._ended.detail = "Stopped." if self._ended.state == "aborted" else answer.get("detail")
+        self._ended.detail = None if self._ended.state == "aborted" else answer.get("detail")
 
 
 def _run_of(event: dict[str, Any]) -> str | None:

@@ -45,7 +45,11 @@ def test_a_running_demo_is_found_when_nothing_else_answers(command: Command, scr
     result = CliRunner().invoke(root, ["bots", "list"])
     assert result.exit_code == 0
     assert "atlas" in result.stdout
-    assert "Talking to the demo" in result.stderr
+    assert result.stderr == ""
+    own = tmp_path / "home/config/edgebotd/edgebotd.toml"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert "Your edgebotd does not run; this is the demo" in CliRunner().invoke(root, ["bots", "list"]).stderr
 
 
 def test_lists_are_aligned_tables_and_json_is_one_object_a_line(command: Command, script: Script) -> None:
