@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 import trio
 
@@ -29,9 +29,17 @@ class Connection:
         detached: the socket belongs to somebody else now.
     """
 
-    def __init__(self, stream: trio.SocketStream, *, secure: bool, http_version: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        *,
+        secure: bool,
+        http_version: Callable[[], str],
+        wait_sent: Callable[[Mapping[str, Any]], Awaitable[None]],
+    ) -> None:
         self._stream = stream
         self._http_version = http_version
+        self._wait_sent = wait_sent
         self.secure = secure
         self.detached = False
         self.unix_uid = _peer_uid(stream.socket)
@@ -61,6 +69,10 @@ class Connection:
         self.detached = True
         own.close()  # wakes the server's reader, which then ends
         return duplicate
+
+    async def wait_sent(self, scope: Mapping[str, Any]) -> None:
+        """Wait until what a request has sent so far has left the server, as far as it can tell."""
+        await self._wait_sent(scope)
 
     def abort(self) -> None:
         """Close the socket under the server: the only thing that ends a send to a client that does not read."""

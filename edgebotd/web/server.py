@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -57,12 +57,26 @@ class EdgeServer(TCPServer):
         super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]
         secure = isinstance(stream, trio.SSLStream)
         plain: Any = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
-        self.connection = Connection(plain, secure=secure, http_version=self._http_version)
+        self.connection = Connection(plain, secure=secure, http_version=self._http_version, wait_sent=self._wait_sent)
         # Each request's scope gets a copy of this.
         self.state = ConnectionState({CONNECTION_KEY: self.connection})
 
     def _http_version(self) -> str:
         return "2" if isinstance(self.protocol.protocol, H2Protocol) else "1"
+
+    async def _wait_sent(self, scope: Mapping[str, Any]) -> None:
+        """Wait for the buffer of a request's HTTP/2 stream.
+
+        Hypercorn lets a send go on as soon as it has looked at a closed window, so by itself it would buffer without
+        bound for a client that does not read. HTTP/1 sends wait for the socket.
+        """
+        protocol = self.protocol.protocol
+        if isinstance(protocol, H2Protocol):
+            for stream_id, stream in protocol.streams.items():
+                # Not the scope itself, which those in between may have copied.
+                if stream.scope["state"] is scope["state"] and stream_id in protocol.stream_buffers:
+                    await protocol.stream_buffers[stream_id].drain()
+                    return
 
     @override
     async def protocol_send(self, event: Event) -> None:

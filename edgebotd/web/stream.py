@@ -84,9 +84,11 @@ class EventStream:
         if own is not None:
             self._hub.take_socket(request, own.detach(), chunked=scope["http_version"] == "1.1")
         else:
-            await self._send_here(request, connection, receive, send)
+            await self._send_here(request, connection, scope, receive, send)
 
-    async def _send_here(self, request: StreamRequest, connection: Connection, receive: Receive, send: Send) -> None:
+    async def _send_here(
+        self, request: StreamRequest, connection: Connection, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         ending = False
         with self._hub.open_mailbox(request) as mailbox:
             async with trio.open_nursery() as nursery:
@@ -110,6 +112,7 @@ class EventStream:
                 nursery.start_soon(until_cut)
                 while data := await self._hub.next_bytes(mailbox):
                     await send({"type": "http.response.body", "body": data, "more_body": True})
+                    await connection.wait_sent(scope)
                 ending = True
                 await _finish(send)
                 nursery.cancel_scope.cancel()

@@ -24,6 +24,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from typing_extensions import override
 
 from edgebotd.access import Grant, Kind, Principal
 from edgebotd.errors import Problem
@@ -201,6 +202,7 @@ class Http1Client(EventClient):
         self._version = version
         self._h11 = h11.Connection(h11.CLIENT)
 
+    @override
     async def request(self, method: str, path: str, headers: dict[str, str]) -> None:
         request = h11.Request(method=method, target=path, headers=[("host", "localhost"), *headers.items()])
         data = self._h11.send(request) or b""
@@ -213,9 +215,10 @@ class Http1Client(EventClient):
 
     async def _event(self) -> Any:
         while (event := self._h11.next_event()) is h11.NEED_DATA:
-            self._h11.receive_data(await self.stream.receive_some())
+            self._h11.receive_data(bytes(await self.stream.receive_some()))
         return event
 
+    @override
     async def receive(self) -> bytes:
         event = await self._event()
         if isinstance(event, h11.Data):
@@ -231,6 +234,7 @@ class Http2Client(EventClient):
         self._data: list[bytes] = []
         self._ended = False
 
+    @override
     async def request(self, method: str, path: str, headers: dict[str, str]) -> None:
         self._h2.initiate_connection()
         pseudo = [(":method", method), (":path", path), (":scheme", "https"), (":authority", "localhost")]
@@ -260,6 +264,7 @@ class Http2Client(EventClient):
         if data := self._h2.data_to_send():
             await self.stream.send_all(data)
 
+    @override
     async def receive(self) -> bytes:
         while not self._data and not self._ended:
             await self._exchange()
