@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from edgebotd.access import AccessClass
-from edgebotd.events import ALL, Alert, BotEvent, Event, Kept, Row, encode, row_of
+from edgebotd.events import ALL, CATALOGUE, Alert, BotEvent, ChatDelta, Event, Kept, Row, encode, row_of
 
 
 class EventRefused(ValueError):
@@ -162,3 +162,21 @@ class Entry:
         if views is not None:
             views[access] = data
         return data
+
+
+def require_unicode(delta: ChatDelta) -> None:
+    """Pass a delta whose text can be sent; it is encoded only later, when nobody can be told any more.
+
+    Raises:
+        EventRefused: it cannot (CHANNEL S25).
+    """
+    try:
+        delta.text.encode()
+        delta.run_id.encode()
+    except UnicodeEncodeError as exc:
+        raise EventRefused(f"chat-delta cannot be encoded: {exc.reason}") from None
+
+
+def delta_entry(delta: ChatDelta) -> Entry:
+    """Return a delta that leaves now, perhaps merged of several, as an entry without a position."""
+    return Entry(0, delta.bot_id, delta, CATALOGUE[delta.type], to_json(delta))

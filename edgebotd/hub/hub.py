@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final, TypeVar
 
@@ -14,10 +14,10 @@ import trio
 
 from edgebotd.access import Grant, Principal
 from edgebotd.errors import NotFound
-from edgebotd.events import CATALOGUE, ChatDelta, Event, Kept
+from edgebotd.events import ChatDelta, Event, Kept
 from edgebotd.hub.coalesce import Coalescer
 from edgebotd.hub.counters import Counters
-from edgebotd.hub.entry import Entry, EventRefused, check, to_json
+from edgebotd.hub.entry import Entry, check, delta_entry, require_unicode, to_json
 from edgebotd.hub.frames import Framing
 from edgebotd.hub.journal import Emitted, Ring, store_entries
 from edgebotd.hub.log import EventLog
@@ -86,13 +86,12 @@ class Hub:
             raise HubFull()
         if row.kept is Kept.RING:
             if isinstance(event, ChatDelta):
-                _require_unicode(event)
+                require_unicode(event)
                 json = b""  # encoded when it leaves, perhaps merged with others
             else:
                 json = to_json(event)
                 self.counters.encoded += 1
             entry = Entry(0, bot_id, event, row, json)
-
             self.counters.published += 1
             self._pipeline.put(entry)
             return
@@ -178,10 +177,10 @@ class Hub:
             assert event is not None
             if isinstance(event, ChatDelta):
                 for delta in self._coalescer.offer(event, now):
-                    self._emit(released, _delta_entry(delta), delta)
+                    self._emit(released, delta_entry(delta), delta)
                 continue
             for delta in self._coalescer.before(event):
-                self._emit(released, _delta_entry(delta), delta)
+                self._emit(released, delta_entry(delta), delta)
             self._emit(released, entry, event)
         self._delta_offered.set()
         self._pass_on(released)
@@ -216,7 +215,7 @@ class Hub:
             await trio.sleep_until(due)
             released: list[Entry] = []
             for delta in self._coalescer.due(trio.current_time()):
-                self._emit(released, _delta_entry(delta), delta)
+                self._emit(released, delta_entry(delta), delta)
             self._pass_on(released)
 
     # Out
@@ -359,18 +358,6 @@ class Hub:
         self._subscriptions.fanout.close_all()
 
 
-def _require_unicode(delta: ChatDelta) -> None:
-    try:
-        delta.text.encode()
-        delta.run_id.encode()
-    except UnicodeEncodeError as exc:
-        raise EventRefused(f"chat-delta cannot be encoded: {exc.reason}") from None
-
-
-def _delta_entry(delta: ChatDelta) -> Entry:
-    return Entry(0, delta.bot_id, delta, CATALOGUE[delta.type], to_json(delta))
-
-
 @asynccontextmanager
 async def open_hub(
     database: Database,
@@ -391,21 +378,23 @@ async def open_hub(
     horizon = await database.read(journal_rows.horizon)
     ring = Ring(settings.ring_events, settings.ring_bytes)
     log = EventLog(CursorSeal(installation.cursor_key), life, horizon, ring, counters)
-    async with trio.open_nursery() as nursery:
-        hub = Hub(
-            database,
-            settings,
-            epoch=installation.epoch,
-            log=log,
-            counters=counters,
-            clock=clock,
-            rng=rng,
-            nursery=nursery,
-        )
-        for task in hub.tasks:
-            nursery.start_soon(task, name=f"hub {task.__name__}")
-        try:
-            yield hub
-        finally:
-            hub.close()
-            nursery.cancel_scope.cancel()
+    # The nursery inside: no task of the hub may still be about to send when the descriptors are closed.
+    with ExitStack() as at_exit:
+        async with trio.open_nursery() as nursery:
+            hub = Hub(
+                database,
+                settings,
+                epoch=installation.epoch,
+                log=log,
+                counters=counters,
+                clock=clock,
+                rng=rng,
+                nursery=nursery,
+            )
+            at_exit.callback(hub.close)
+            for task in hub.tasks:
+                nursery.start_soon(task, name=f"hub {task.__name__}")
+            try:
+                yield hub
+            finally:
+                nursery.cancel_scope.cancel()
