@@ -90,6 +90,8 @@ class Principal:
     expires_at: int | None = None
     every_bot: bool = False
     """The user is an admin: operate on every bot, before scopes and narrowing."""
+    shown_to: Principal | None = None
+    """The administrator who looks at the channel with this user's eyes (CHANNEL C17); None: it is who asks."""
 
     def _cap(self) -> Grant | None:
         if self.scopes is None or Scope.ADMIN in self.scopes or Scope.OPERATE in self.scopes:
@@ -119,7 +121,9 @@ class Principal:
         if grant is None:
             raise NotFound("bot")
         if grant < needed:
-            raise Forbidden(f"This needs the grant '{needed.name.lower()}' on the bot; yours is '{grant.name.lower()}'.")
+            raise Forbidden(
+                f"This needs the grant '{needed.name.lower()}' on the bot; yours is '{grant.name.lower()}'."
+            )
 
     def require_publish(self, bot_id: str) -> None:
         """Pass for a token with scope `publish` on the bot (a bot's own plugin).

@@ -246,7 +246,8 @@ async def _serve(
 ) -> None:
     """Serve until told to stop, then stop in order."""
     server = house.settings.server
-    app = create_app(house.services, house.settings, EventStream(house.hub, house.people.refresh))
+    stream = EventStream(house.hub, house.people.refresh, house.people.seen_by)
+    app = create_app(house.services, house.settings, stream)
     # Before the server takes them over: afterwards their names are gone.
     places = addresses(sockets)
     async with trio.open_nursery() as beside:

@@ -18,6 +18,7 @@ import outcome
 import trio
 
 from edgebotd.access import Kind, Principal
+from edgebotd.errors import NotFound
 from edgebotd.people.record import Record, read_record
 from edgebotd.people.secret import digest
 from edgebotd.store import audit, codes, sessions, tokens, users
@@ -58,6 +59,12 @@ class People:
 
     def refresh(self, principal: Principal) -> Principal | None:
         """Return the same credential's principal as of now, narrowed as it was; None where it is worth nothing now."""
+        if principal.shown_to is not None:
+            asker = self.refresh(principal.shown_to)
+            record = self._records.get(principal.user_id)
+            if asker is None or not asker.admin or record is None or not record.active:
+                return None
+            return _view_of(record, asker)
         if principal.kind is Kind.LOCAL:
             return principal
         entry = self._by_id.get(principal.credential_id)
@@ -69,6 +76,19 @@ class People:
         # It was narrowed at a bot's own host, which a change of rights does not undo.
         bots = principal.bots if fresh.bots is None else (principal.bots or frozenset()) & fresh.bots
         return replace(fresh, bots=bots, admin=False)
+
+    def seen_by(self, admin: Principal, user_id: str) -> Principal:
+        """Return what an administrator uses to see what a user sees; it lives as long as both.
+
+        Raises:
+            Forbidden: no administrator.
+            NotFound: no such user, or a disabled one, who sees nothing.
+        """
+        admin.require_admin()
+        record = self._records.get(user_id)
+        if record is None or not record.active:
+            raise NotFound("user")
+        return _view_of(record, admin)
 
     def _principal(self, secret: str, kind: Kind) -> Principal | None:
         hashed = digest(secret)
@@ -211,6 +231,21 @@ class People:
     async def audit(self, entry: audit.Entry) -> None:
         """Append an entry that belongs to no change of this floor."""
         await self.database.write(lambda transaction: audit.append(transaction.connection, entry))
+
+
+def _view_of(record: Record, admin: Principal) -> Principal:
+    assert record.user is not None
+    return Principal(
+        kind=admin.kind,
+        user_id=record.user_id,
+        name=record.user.name,
+        credential_id=admin.credential_id,
+        admin=record.user.admin,
+        grants=record.grants,
+        expires_at=admin.expires_at,
+        every_bot=record.user.admin,
+        shown_to=admin,
+    )
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import trio
 from hypercorn.config import Config
@@ -138,7 +138,7 @@ class _Connections:
 
 
 async def serve_web(
-    app: ASGIFramework,
+    app: Callable[..., Awaitable[None]],
     sockets: Sequence[socket.socket],
     settings: ServerSection,
     *,
@@ -162,7 +162,7 @@ async def serve_web(
         ssl.SSLError: the certificate is none.
     """
     config = _config(settings)
-    wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")
+    wrapped = wrap_app(cast(ASGIFramework, app), config.wsgi_max_body_size, "asgi")
     listeners = _listeners(sockets, config)
     lifespan = Lifespan(wrapped, config, {})
     connections = _Connections(wrapped, config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -15,7 +15,7 @@ from edgebotd.hub.request import StreamRequest
 from edgebotd.web.connection import CONNECTION_KEY, Connection
 from edgebotd.web.session import PRINCIPAL_KEY
 
-Scope = dict[str, Any]
+Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
@@ -44,22 +44,33 @@ class EventStream:
 
     Args:
         refresh: looks a principal up again, None once it is revoked: the head takes a moment to send.
+        seen_by: makes the principal of `?as=USER` out of the administrator who asks and the user's id.
     """
 
-    def __init__(self, hub: Hub, refresh: Callable[[Principal], Principal | None]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        refresh: Callable[[Principal], Principal | None],
+        seen_by: Callable[[Principal, str], Principal],
+    ) -> None:
         self._hub = hub
         self._refresh = refresh
+        self._seen_by = seen_by
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request.
 
         Raises:
-            NotFound: `?bot=` names a bot that is absent for the principal.
+            NotFound: `?bot=` names a bot that is absent for the principal, or `?as=` no user.
+            Forbidden: `?as=` of somebody who is no administrator.
         """
         state = scope["state"]
         connection: Connection = state[CONNECTION_KEY]
         address = state.get(ADDRESS_KEY) or connection.peer
-        request = requested(scope, state[PRINCIPAL_KEY], address)
+        viewer = state[PRINCIPAL_KEY]
+        if (user_id := _shown_as(scope)) is not None:
+            viewer = self._seen_by(viewer, user_id)
+        request = requested(scope, viewer, address)
         handing_over = scope["method"] == "GET" and connection.can_detach
         headers = list(_HEADERS)
         if connection.http_version == "1":
@@ -126,6 +137,12 @@ class EventStream:
 
 async def _finish(send: Send, body: bytes = b"") -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _shown_as(scope: Scope) -> str | None:
+    """Return the user whose view an administrator asks for (CHANNEL C17)."""
+    asked = parse_qs(scope["query_string"].decode("latin-1")).get("as")
+    return asked[-1] if asked else None
 
 
 def requested(scope: Scope, principal: Principal, address: str) -> StreamRequest:

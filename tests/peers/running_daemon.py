@@ -1,4 +1,4 @@
-"""The daemon as its users have it: a process of its own, asked over its unix socket, its channel read as a client does."""
+"""The daemon as its users have it: a process of its own, asked over its unix socket, its channel read by a client."""
 
 from __future__ import annotations
 

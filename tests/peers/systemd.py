@@ -48,7 +48,7 @@ class Container:
             PeerFailed: it ended with another status than 0 and `check` is set.
         """
         enter = ["nsenter", "-t", str(self._leader), *INSIDE]
-        clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=dumb", "SYSTEMD_PAGER="]
+        clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "TERM=dumb", "SYSTEMD_PAGER="]
         done = subprocess.run([*enter, *clean, *argv], capture_output=True, text=True, timeout=timeout, check=False)
         if check and done.returncode:
             raise PeerFailed(f"{' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}\n{self.journal()}")

@@ -41,7 +41,7 @@ class FakeRegistry:
     def listed(self, principal: Principal) -> list[BotSummary]:
         return [summary(bot_id) for bot_id in principal.visible(self.bot_ids)]
 
-    def retry(self, principal: Principal, bot_id: str) -> None:
+    def retry(self, bot_id: str) -> None:
         self.get(bot_id)
 
     def get(self, bot_id: str) -> object:
@@ -49,18 +49,18 @@ class FakeRegistry:
             raise NotFound("bot")
         return bot_id
 
-    def detail(self, principal: Principal, bot_id: str) -> BotDetail:
+    def detail(self, bot_id: str, principal: Principal | None = None) -> BotDetail:
         self.get(bot_id)
         return BotDetail(summary=summary(bot_id), origin="store")
 
-    async def connect(self, principal: Principal, request: Any) -> ConnectAnswer:
+    async def connect(self, request: Any) -> ConnectAnswer:
         self.bot_ids.append(request.id)
-        return ConnectAnswer(ok=True, message="Connected.", bot=self.detail(principal, request.id))
+        return ConnectAnswer(ok=True, message="Connected.", bot=self.detail(request.id))
 
-    async def edit(self, principal: Principal, bot_id: str, request: Any) -> ConnectAnswer:
-        return ConnectAnswer(ok=True, message="Connected.", bot=self.detail(principal, bot_id))
+    async def edit(self, bot_id: str, request: Any) -> ConnectAnswer:
+        return ConnectAnswer(ok=True, message="Connected.", bot=self.detail(bot_id))
 
-    async def remove(self, principal: Principal, bot_id: str, *, history: bool = False) -> None:
+    async def remove(self, bot_id: str, *, history: bool = False) -> None:
         self.get(bot_id)
         self.removed.append((bot_id, history))
 

@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 from typing_extensions import override
 
 from edgebotd.access import Grant, Kind, Principal
-from edgebotd.errors import Problem
+from edgebotd.errors import NotFound, Problem
 from edgebotd.hub.hub import Hub, open_hub
 from edgebotd.hub.settings import HubSettings
 from edgebotd.protocol.sse import Parser, ServerEvent
@@ -271,6 +271,10 @@ class Http2Client(EventClient):
         return self._data.pop(0) if self._data else b""
 
 
+def _nobody_else(_admin: Principal, _user_id: str) -> Principal:
+    raise NotFound("user")
+
+
 @asynccontextmanager
 async def open_edge(
     directory: Path,
@@ -309,7 +313,7 @@ async def open_edge(
             trio.Event(),
             trio.Event(),
         )
-        events = EventStream(hub, refresh)
+        events = EventStream(hub, refresh, _nobody_else)
 
         async def dispatch(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] == "http" and scope["path"] == "/api/events":

@@ -273,7 +273,37 @@ JSON = st.recursive(
     max_leaves=12,
 )
 KEYS = st.sampled_from(
-    ["userId", "password", "code", "name", "admin", "id", "grant", "purpose", "scopes", "bots", "expiresAt", "token", "logs", "stats", "text", "conversationId", "idempotencyKey", "mode", "attachments", "title", "seq", "runId", "type", "botId", "activity", "data", "sessionId", "kind", "url"]
+    [
+        "userId",
+        "password",
+        "code",
+        "name",
+        "admin",
+        "id",
+        "grant",
+        "purpose",
+        "scopes",
+        "bots",
+        "expiresAt",
+        "token",
+        "logs",
+        "stats",
+        "text",
+        "conversationId",
+        "idempotencyKey",
+        "mode",
+        "attachments",
+        "title",
+        "seq",
+        "runId",
+        "type",
+        "botId",
+        "activity",
+        "data",
+        "sessionId",
+        "kind",
+        "url",
+    ]
 )
 BODIES = st.dictionaries(KEYS, JSON, max_size=6) | JSON
 TARGETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20)

@@ -55,30 +55,30 @@ class BotRoutes:
 
     async def connect(self, call: Call, body: ConnectRequest) -> ConnectAnswer:
         """Connect a bot; it is tried at once, and the answer says in words what came of it."""
-        answer = await self._registry.connect(call.principal, body)
+        answer = await self._registry.connect(body)
         await self._note(call, "bot.connect", body.id)
         return answer
 
     async def show(self, call: Call) -> BotDetail:
         """Show a bot: its state, what its peer can do, what it needs."""
-        return self._registry.detail(call.principal, call.parameters["bot_id"])
+        return self._registry.detail(call.parameters["bot_id"], call.principal)
 
     async def edit(self, call: Call, body: EditRequest) -> ConnectAnswer:
         """Change a bot that was connected at run time, and try it again."""
-        answer = await self._registry.edit(call.principal, call.parameters["bot_id"], body)
+        answer = await self._registry.edit(call.parameters["bot_id"], body)
         await self._note(call, "bot.edit", call.parameters["bot_id"])
         return answer
 
     async def remove(self, call: Call, query: RemoveQuery) -> None:
         """Remove a bot that was connected at run time; its messages stay unless `history` is true."""
         bot_id = call.parameters["bot_id"]
-        await self._registry.remove(call.principal, bot_id, history=query.history)
+        await self._registry.remove(bot_id, history=query.history)
         await self._services.accounts.forget_bot(bot_id)
         await self._note(call, "bot.remove", bot_id)
 
     async def retry(self, call: Call) -> None:
         """Try to connect now: what needed a person is done."""
-        self._registry.retry(call.principal, call.parameters["bot_id"])
+        self._registry.retry(call.parameters["bot_id"])
 
     async def publish(self, call: Call, body: PluginEvent) -> PluginAnswer:
         """Publish an event of the bot's own plugin."""
