@@ -26,7 +26,7 @@ from edgebotd.bots.connector import (
     Outgoing,
     Trouble,
 )
-from edgebotd.bots.openai_endpoint import Endpoint, connection_error
+from edgebotd.bots.openai_endpoint import Endpoint, connection_error, open_body
 from edgebotd.protocol.openai import IMAGE_TYPES, TEXT_TYPES, Redactor, Reply
 from edgebotd.protocol.run import Activity, History, Outcome, RunEnded, RunEvent, RunStatus, SessionSeen
 
@@ -270,7 +270,7 @@ class OpenAIConnector:
                 run.streaming = True
                 if run.accept():
                     await session.deliver(RunStatus(run.run_id, run.session_key, Activity.STARTED))
-                async with aclosing(response.aiter_bytes()) as chunks:
+                async with open_body(response) as chunks:
                     while True:
                         patience = NEXT_SECONDS if run.reply.begun else FIRST_SECONDS
                         with trio.move_on_after(TAIL_SECONDS if run.reply.finish_reason else patience) as wait:

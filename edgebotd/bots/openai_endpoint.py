@@ -6,7 +6,8 @@ No redirect is followed, and nothing that holds the API key leaves this module: 
 from __future__ import annotations
 
 import ssl
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 
 import httpx2
@@ -124,7 +125,7 @@ class Endpoint:
         """Return what an answer that is not a success means."""
         body = bytearray()
         with trio.move_on_after(PROBE_ANSWER_SECONDS):
-            async with aclosing(response.aiter_bytes()) as chunks:
+            async with open_body(response) as chunks:
                 async for chunk in chunks:
                     body += chunk
                     if len(body) > MAX_ERROR_BYTES:
@@ -135,12 +136,26 @@ class Endpoint:
             bytes(body[:MAX_ERROR_BYTES]),
             model=self._model,
             has_key=self._api_key is not None,
-            redactor=self._redactor,
+            redactor=self.redactor,
         )
         pause = refused.retry_after
         if pause is None and refused.kind in (Kind.UNAVAILABLE, Kind.RESTARTING, Kind.FAULT):
             pause = RETRY_SECONDS
         return ConnectorError(_TROUBLES[refused.kind], refused.detail, reason=refused.code, retry_after=pause)
+
+
+@asynccontextmanager
+async def open_body(response: httpx2.Response) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Yield the body's chunks; what was not read is given up with the block. The caller closes the response."""
+    async with aclosing(response.aiter_bytes()) as chunks:
+        try:
+            yield chunks
+        finally:
+            # The library's generators do not close those below them. A cancelled read unwinds the whole tower of them;
+            # before that come at most the bytes that have been received already.
+            with suppress(httpx2.RequestError, StopAsyncIteration), trio.move_on_after(0, shield=True):
+                while True:
+                    await anext(chunks)
 
 
 def connection_error(exc: httpx2.RequestError, *, in_reply: bool = False) -> ConnectorError:
