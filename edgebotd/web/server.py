@@ -87,6 +87,16 @@ class EdgeServer(TCPServer):
         await super().protocol_send(event)
 
     @override
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        protocol = self.protocol.protocol
+        if isinstance(protocol, H2Protocol):
+            # Hypercorn's sending task has ended with the connection, so whoever waits for these would wait for ever:
+            # one task leaked for each client that leaves at the wrong moment, and a stop that lasts its whole time.
+            for buffer in list(protocol.stream_buffers.values()):
+                await buffer.close()
+
+    @override
     async def _close(self) -> None:
         if not self.connection.detached:
             await super()._close()

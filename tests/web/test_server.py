@@ -15,7 +15,7 @@ import trio
 from edgebotd.web.app import build_framework
 from edgebotd.web.connection import CONNECTION_KEY
 from tests.hub.support import activity
-from tests.web.stream_client import Edge, open_edge
+from tests.web.stream_client import Edge, open_edge, plain_app
 
 
 async def ask(edge: Edge, transport: str, path: str = "/") -> bytes:
@@ -143,3 +143,22 @@ async def test_sockets_that_listen_already_are_taken_over(tmp_path: Path) -> Non
         with socket.socket() as probe:
             probe.connect(("127.0.0.1", edge.port))
         assert await ask(edge, "unix") == b"GET"
+
+
+@pytest.mark.parametrize("path", ["/endless", "/"])
+async def test_an_http2_client_that_leaves_in_the_middle_leaves_no_task_behind(path: str, tmp_path: Path) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan" or scope["path"] == "/":
+            await plain_app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        # More than the client's window, so that the last of it waits.
+        await send({"type": "http.response.body", "body": bytes(400_000), "more_body": False})
+
+    async with open_edge(tmp_path, app=app, graceful_seconds=10) as edge:
+        for _ in range(20):
+            client = await edge.open("h2c", path)
+            await client.close()
+        edge.shutdown.set()
+        with trio.fail_after(3):
+            await edge.stopped.wait()
