@@ -149,11 +149,10 @@ async def open_endpoint() -> AsyncIterator[FakeEndpoint]:
     endpoint = FakeEndpoint(listeners[0].socket.getsockname()[1])
     async with trio.open_nursery() as connections, trio.open_nursery() as nursery:
 
-        async def serve(*, task_status: trio.TaskStatus[object]) -> None:
+        async def serve(*, task_status: trio.TaskStatus[None]) -> None:
             with endpoint.scope:
-                await trio.serve_listeners(
-                    endpoint.serve, listeners, handler_nursery=connections, task_status=task_status
-                )
+                task_status.started()
+                await trio.serve_listeners(endpoint.serve, listeners, handler_nursery=connections)
 
         await nursery.start(serve)
         yield endpoint
