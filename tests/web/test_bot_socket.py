@@ -124,7 +124,7 @@ async def test_a_frame_over_a_mebibyte_closes_with_1009(text: str) -> None:
         await ws.send_message(text)
         with pytest.raises(ConnectionClosed) as closed:
             await ws.get_message()
-        assert closed.value.reason.code == 1009
+        assert closed.value.reason is not None and closed.value.reason.code == 1009
 
 
 async def test_a_binary_frame_closes_with_1003() -> None:
@@ -132,7 +132,7 @@ async def test_a_binary_frame_closes_with_1003() -> None:
         await ws.send_message(b"{}")
         with pytest.raises(ConnectionClosed) as closed:
             await ws.get_message()
-        assert closed.value.reason.code == 1003
+        assert closed.value.reason is not None and closed.value.reason.code == 1003
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", None])
@@ -154,20 +154,21 @@ async def test_with_a_cookie_and_the_own_origin_it_opens() -> None:
 async def test_refusals_before_the_upgrade_are_problem_documents() -> None:
     async with serving() as (house, address):
         none = await rejected(address, {})
-        assert (none.status_code, json.loads(none.body)["code"]) == (401, "unauthenticated")
+        assert (none.status_code, json.loads(none.body or b"")["code"]) == (401, "unauthenticated")
         foreign = await rejected(address, await bearer(house), "/ws/bots/other")
         assert foreign.status_code == 404
         gone = await rejected(address, await bearer(house), "/ws/dash")
-        assert (gone.status_code, json.loads(gone.body)["use"]) == (410, "/api/events")
+        assert (gone.status_code, json.loads(gone.body or b"")["use"]) == (410, "/api/events")
 
 
 async def rejected(address: str, headers: dict[str, str], path: str = "/ws/bots/own") -> ConnectionRejected:
-    with pytest.RaisesGroup(ConnectionRejected, allow_unwrapped=False) as refused:
+    found: list[ConnectionRejected] = []
+    try:
         async with opened(address, headers, path):
             raise AssertionError("it opened")
-    refusal = refused.value.exceptions[0]
-    assert isinstance(refusal, ConnectionRejected)
-    return refusal
+    except* ConnectionRejected as refused:
+        found = [error for error in refused.exceptions if isinstance(error, ConnectionRejected)]
+    return found[0]
 
 
 @pytest.mark.parametrize("how", ["token", "grant", "user", "password"])
@@ -192,7 +193,7 @@ async def test_it_closes_within_a_second_of_a_revocation(how: str) -> None:
                 await revoke(house, record.tokens[0].id)
             with trio.fail_after(1), pytest.raises(ConnectionClosed) as closed:
                 await ws.get_message()
-            assert closed.value.reason.code == 1008
+            assert closed.value.reason is not None and closed.value.reason.code == 1008
 
 
 async def revoke(house: House, token_id: str) -> None:
