@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from ipaddress import IPv4Address
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -577,6 +587,48 @@ async def test_session_does_not_start_where_nothing_listens(clock: MockClock) ->
         pass
     async with watched(connector_of(gone)) as session:
         assert session.error is not None and session.error.trouble is Trouble.REFUSED
+
+
+async def test_certificate_that_nobody_signed_is_told_and_gets_no_key(clock: MockClock) -> None:
+    got: list[bytes] = []
+
+    async def serve(stream: trio.SSLStream[trio.SocketStream]) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            got.append(bytes(await stream.receive_some()))
+
+    listeners = await trio.open_ssl_over_tcp_listeners(0, self_signed(), host="127.0.0.1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(trio.serve_listeners, serve, listeners))
+        (listener,) = listeners
+        assert isinstance(listener.transport_listener, trio.SocketListener)
+        port = listener.transport_listener.socket.getsockname()[1]
+        connector = OpenAIConnector(f"https://127.0.0.1:{port}/v1", "m", api_key=SecretStr(KEY))
+        async with watched(connector) as session:
+            assert session.error is not None and session.error.trouble is Trouble.CONFIGURATION
+            assert "certificate is not trusted" in session.error.detail
+        nursery.cancel_scope.cancel()
+    assert b"".join(got) == b""
+
+
+def self_signed() -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.PrivateFormat.PKCS8
+    private = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "both.pem")
+        path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+        server.load_cert_chain(path)
+    return server
 
 
 @pytest.mark.parametrize("url", ["", "ftp://host/v1", "http://", "http://user:pw@host/v1", "http://[::1", "http://h:x"])

@@ -291,8 +291,26 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                "choices delta message content tool_calls function name arguments index id finish_reason error detail "
-                "code type text reasoning_content refusal".split()
+                [
+                    "choices",
+                    "delta",
+                    "message",
+                    "content",
+                    "tool_calls",
+                    "function",
+                    "name",
+                    "arguments",
+                    "index",
+                    "id",
+                    "finish_reason",
+                    "error",
+                    "detail",
+                    "code",
+                    "type",
+                    "text",
+                    "reasoning_content",
+                    "refusal",
+                ]
             ),
             inner,
             max_size=4,
