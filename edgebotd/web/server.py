@@ -49,12 +49,32 @@ class ServerSection(Protocol):
     def graceful_seconds(self) -> float: ...
 
 
+class _ConnectionContext(WorkerContext):
+    """The server's context, as one connection uses it: what sleeps in it wakes when the connection ends.
+
+    Hypercorn's WebSocket pings sleep their whole interval before they look whether anybody is there: each closed socket
+    would be kept for that long, and a stop would wait for it.
+    """
+
+    def __init__(self, shared: WorkerContext, ended: trio.Event) -> None:
+        super().__init__(shared.max_requests)
+        self.terminate = shared.terminate
+        self.terminated = shared.terminated
+        self._ended = ended
+
+    @override
+    async def sleep(self, wait: float) -> None:  # type: ignore[override]  # static there, but called on an instance
+        with trio.move_on_after(wait):
+            await self._ended.wait()
+
+
 class EdgeServer(TCPServer):
     """One connection, which its request may take away from the server (`Connection.detach`)."""
 
     def __init__(self, app: AppWrapper, config: Config, context: WorkerContext, stream: Stream) -> None:
+        self._ended = trio.Event()
         # Hypercorn's annotation knows only the TLS stream; its code handles both.
-        super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]
+        super().__init__(app, config, _ConnectionContext(context, self._ended), {}, stream)  # type: ignore[arg-type]
         secure = isinstance(stream, trio.SSLStream)
         plain: Any = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
         self.connection = Connection(plain, secure=secure, http_version=self._http_version, wait_sent=self._wait_sent)
@@ -88,7 +108,10 @@ class EdgeServer(TCPServer):
 
     @override
     async def _read_data(self) -> None:
-        await super()._read_data()
+        try:
+            await super()._read_data()
+        finally:
+            self._ended.set()
         protocol = self.protocol.protocol
         if isinstance(protocol, H2Protocol):
             # Hypercorn's sending task has ended with the connection, so whoever waits for these would wait for ever:

@@ -208,3 +208,11 @@ async def test_nothing_is_sent_that_was_not_asked_for() -> None:
         with trio.move_on_after(0.3) as quiet:
             await ws.get_message()
         assert quiet.cancelled_caught
+
+
+async def test_a_stop_does_not_wait_for_sockets_that_are_closed() -> None:
+    async with serving() as (house, address):
+        async with opened(address, await bearer(house)) as ws:
+            assert (await ask(ws, "chat.history", {}))["ok"] is True
+        stopping_at = trio.current_time()
+    assert trio.current_time() - stopping_at < 0.7  # of the second that requests in flight would get
