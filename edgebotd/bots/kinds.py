@@ -63,7 +63,6 @@ def make_connector(wanted: Wanted) -> Connector:
         wanted.token,
         agent_id=str(options.get("agent_id", "main")),
         device_key_path=wanted.directory() / "device.key" if options.get("device", True) else None,
-        rng=wanted.rng,
     )
 
 

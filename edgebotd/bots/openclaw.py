@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import random
+import logging
+import ssl
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,36 +25,72 @@ from edgebotd.bots.connector import (
     Hello,
     HelloStatus,
     Outgoing,
+    OutgoingFile,
     Trouble,
 )
-from edgebotd.bots.openclaw_session import Credentials, Session, error_of, open_session
+from edgebotd.bots.openclaw_history import Archive
+from edgebotd.bots.openclaw_session import NO_SUCH_PARAMETER, SCOPE_UPGRADE, Credentials, Session, error_of
+from edgebotd.bots.openclaw_transport import open_session
 from edgebotd.protocol import openclaw
+from edgebotd.protocol.openclaw.fields import mapping, words
+from edgebotd.protocol.openclaw.frames import session_key_of
 from edgebotd.protocol.run import History, Outcome, RunEnded, RunEvent, SessionSeen
 
-FIRST_ROWS: Final = 1000
-"""Rows of a session that are read when it is first looked at: the most that the gateway gives at once."""
-LATER_ROWS: Final = 100
-"""Rows that are read afterwards: what came since is far less, and the gateway reads its file for each."""
-SESSIONS_PAGE: Final = 200
-SESSIONS_MOST: Final = 2000
-WAITING_OWN: Final = 1000
-"""Events of our own (a resumed run's text) that wait among the gateway's. Full case: the connection is given up."""
+log = logging.getLogger(__name__)
+
+EVENTS_WAITING: Final = 10_000
+"""Events between the reader and who handles them. The full case: the connection is given up as lost, and what was not
+handled comes again from the history. The reader never waits, so that pings are answered."""
+SESSIONS_KNOWN: Final = 10_000
+"""Sessions that were told already. The oldest are forgotten, and told once more."""
+LEAST_SCOPES: Final[tuple[str, ...]] = (openclaw.READ, openclaw.WRITE)
+FRAME_SLACK: Final = 256 * 1024
+"""What of a frame is not files."""
 
 MISSING: Final = {
-    openclaw.WRITE: "It may not write: messages cannot be sent.",
-    openclaw.APPROVALS: "It may not decide approvals.",
-    openclaw.ADMIN: "It may not administrate the gateway: no resets, no secrets.",
+    openclaw.APPROVALS: "The gateway did not grant operator.approvals: approvals are not shown or decided here.",
+    openclaw.ADMIN: "The gateway did not grant operator.admin: it cannot be administrated from here.",
 }
+TOKEN_REFUSED: Final = "The gateway refuses the token that is set; the paired device's own is used. Set the new one."
+UNSUBSCRIBED: Final = "The gateway does not tell of messages from elsewhere while they happen."
+
+# Changes that chat, agent and session.message events tell as well, in more detail.
+_FOLLOWED: Final = frozenset(
+    {
+        "send",
+        "steer",
+        "participants",
+        "agent.run.started",
+        "agent.input.settled",
+        "run-capacity",
+        "chat.title",
+        "patch",
+        "delete",
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Link:
+    """What there is while there is a connection."""
+
+    session: Session
+    archive: Archive
+    hello: openclaw.Hello
+    events: trio.MemorySendChannel[RunEvent]
+    before: frozenset[str]
+    """Runs from before it, of which the end may have been missed."""
 
 
 class OpenClawConnector:
-    """The connection to one agent of one gateway.
+    """The connection to one agent of one gateway. A `Connector`; see there for its methods.
 
     Args:
         url: ws:// or wss://.
         token: the gateway's shared token; None with a device that the gateway has paired before.
         device_key_path: where the device's key is kept, made once; None connects without a device, which only the
             gateway's own loopback gives rights.
+        tls: for wss; the system's authorities when left out.
     """
 
     def __init__(
@@ -62,20 +101,21 @@ class OpenClawConnector:
         *,
         agent_id: str = "main",
         device_key_path: Path | None = None,
-        rng: random.Random | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._bot_id = bot_id
         self._url = url
         self._token = token
         self._agent_id = agent_id
         self._key_path = device_key_path
-        self._rng = rng or random.Random()
+        self._tls = tls
         # Kept across connections: a run goes on while nobody is connected.
         self._runs = openclaw.Runs(agent_id=agent_id)
-        self._session: Session | None = None
-        self._hello: openclaw.Hello | None = None
-        self._own: trio.MemorySendChannel[RunEvent] | None = None
-        self._looked_at: set[str] = set()
+        self._sessions_told: OrderedDict[str, None] = OrderedDict()
+        self._scopes: tuple[str, ...] = openclaw.FIRST_SCOPES
+        self._token_refused = False
+        self._queue_modes = True
+        self._link: _Link | None = None
 
     @override
     def __repr__(self) -> str:
@@ -83,202 +123,271 @@ class OpenClawConnector:
 
     async def run_session(self, deliver: Deliver, *, task_status: HelloStatus) -> None:
         """Hold one connection; see `Connector.run_session`."""
+        self._token_refused = False
+        first: ConnectorError | None = None
+        while True:
+            try:
+                await self._hold(deliver, lambda hello: task_status.started(hello))
+            except ConnectorError as exc:
+                if first is None and self._has_another_way(exc):
+                    first = exc
+                    continue
+                if first is not None and first.reason == SCOPE_UPGRADE and exc.reason == SCOPE_UPGRADE:
+                    # Fewer rights did not help: what is to be approved is the whole.
+                    self._scopes = openclaw.FIRST_SCOPES
+                    raise first from None
+                raise
+
+    def _has_another_way(self, exc: ConnectorError) -> bool:
+        """Whether to try once more at once, with less; changes what is shown and asked for next."""
+        if exc.reason == SCOPE_UPGRADE and self._scopes != LEAST_SCOPES:
+            # Somebody approved us for less. Chat goes on; more is asked for again when the daemon starts again.
+            self._scopes = LEAST_SCOPES
+            return True
+        if exc.trouble is Trouble.BAD_CREDENTIALS and self._token is not None and self._key_path is not None:
+            self._token_refused = device.load_token(self._key_path) is not None
+            return self._token_refused
+        return False
+
+    async def _hold(self, deliver: Deliver, started: Callable[[Hello], None]) -> None:
         failure: ConnectorError | None = None
+        send_events, events = trio.open_memory_channel[RunEvent](EVENTS_WAITING)
+
+        def take(frame: openclaw.Event) -> None:
+            _put(send_events, self._read(frame))
+
         async with trio.open_nursery() as nursery:
             try:
-                async with open_session(self._url, nursery) as session:
-                    hello = await self._shake_hands(session)
-                    await self._converse(session, hello, deliver, task_status)
+                async with open_session(self._url, nursery, take, send_events.close, tls=self._tls) as session:
+                    hello, missing = await self._shake_hands(session)
+                    self._runs.main_key = hello.main_key
+                    archive = Archive(session.call, hello, self._agent_id)
+                    self._link = _Link(session, archive, hello, send_events, frozenset(self._runs.active))
+                    started(_hello(hello, missing))
+                    # What came before the end is told before the end.
+                    async for event in events:
+                        await deliver(event)
+                    failure = session.ended
             except ConnectorError as exc:
                 # Raised outside of the nursery, or it would come wrapped into a group.
                 failure = exc
             finally:
-                self._session = self._hello = self._own = None
+                self._link = None
             nursery.cancel_scope.cancel()
         raise failure or ConnectorError(Trouble.LOST, "The connection to the gateway was closed.")
 
-    async def _shake_hands(self, session: Session) -> openclaw.Hello:
+    async def _shake_hands(self, session: Session) -> tuple[openclaw.Hello, list[str]]:
         key_path = self._key_path
-        identity = None if key_path is None else device.load_or_make(key_path)
         hello = await session.handshake(
             Credentials(
-                token=None if self._token is None else self._token.get_secret_value(),
-                device=identity,
+                token=None if self._token is None or self._token_refused else self._token.get_secret_value(),
+                device=None if key_path is None else device.load_or_make(key_path),
                 device_token=None if key_path is None else device.load_token(key_path),
-            )
+            ),
+            self._scopes,
         )
         if key_path is not None and hello.device_token is not None:
             device.keep_token(key_path, hello.device_token)
         if not hello.has_rights:
             raise error_of(openclaw.no_rights(hello.missing_scopes))
-        return hello
+        missing = [MISSING[scope] for scope in hello.missing_scopes if scope in MISSING]
+        if self._token_refused:
+            missing.append(TOKEN_REFUSED)
+        if not hello.can("sessions.subscribe"):
+            missing.append(UNSUBSCRIBED)
+            return hello, missing
+        try:
+            # Brings sessions.changed, and session.message of every session: what others write, while it happens.
+            await session.call("sessions.subscribe", {})
+        except ConnectorError as exc:
+            if exc.trouble not in (Trouble.REJECTED, Trouble.NO_RIGHTS):
+                raise
+            missing.append(UNSUBSCRIBED)
+        return hello, missing
 
-    async def _converse(
-        self, session: Session, hello: openclaw.Hello, deliver: Deliver, task_status: HelloStatus
-    ) -> None:
-        self._runs.main_key = hello.main_key
-        if hello.can("sessions.subscribe"):
-            try:
-                await session.call("sessions.subscribe", {})
-            except ConnectorError as exc:
-                if exc.trouble is not Trouble.REJECTED:
-                    raise
-        send_own, own = trio.open_memory_channel[RunEvent](WAITING_OWN)
-        self._session, self._hello, self._own = session, hello, send_own
-        task_status.started(_hello(hello))
-        turn = trio.Lock()  # one delivery at a time, from either source
-        async with trio.open_nursery() as nursery:
+    # What comes
 
-            async def deliver_own() -> None:
-                async for event in own:
-                    async with turn:
-                        await deliver(event)
+    def _read(self, frame: openclaw.Event) -> list[RunEvent]:
+        """Return what a frame means for this bot. Called by the reader."""
+        key = session_key_of(frame.payload, agent_id=self._agent_id, main_key=self._runs.main_key)
+        if key is None:
+            # Of a run that is known, or of nothing.
+            return self._runs.feed(frame.name, frame.payload)
+        if not self._is_ours(key):
+            # A gateway tells of all of its agents.
+            return []
+        if frame.name == "session.message":
+            return self._read_message(key, mapping(frame.payload.get("message")))
+        told = self._runs.feed(frame.name, frame.payload)
+        if frame.name != "sessions.changed":
+            return told
+        change = words(frame.payload.get("reason"))
+        if change == "delete":
+            self._sessions_told.pop(key, None)
+            return []
+        followed = change in _FOLLOWED or (change is None and words(frame.payload.get("phase")) is not None)
+        return [] if followed and key in self._sessions_told else self._telling(key, told)
 
-            nursery.start_soon(deliver_own, name=f"openclaw {self._bot_id} own events")
-            async for frame in session.events:
-                for event in self._runs.feed(frame.name, frame.payload):
-                    if self._is_ours(event.session_key):
-                        async with turn:
-                            await deliver(event)
-            nursery.cancel_scope.cancel()
-        raise session.ended or ConnectorError(Trouble.LOST, "The connection to the gateway was closed.")
+    def _read_message(self, key: str, message: Mapping[str, Any]) -> list[RunEvent]:
+        """Take a row as it is written: a user's message, from whichever client; the bot's come as runs."""
+        row = openclaw.parse_row(message)
+        if row is None or row.role != "user":
+            return []
+        return self._telling(key, [SessionSeen(key)] if row.truncated else openclaw.fold([row], key))
+
+    def _telling(self, key: str, events: Iterable[RunEvent]) -> list[RunEvent]:
+        self._sessions_told[key] = None
+        self._sessions_told.move_to_end(key)
+        if len(self._sessions_told) > SESSIONS_KNOWN:
+            self._sessions_told.popitem(last=False)
+        return list(events)
 
     def _is_ours(self, session_key: str) -> bool:
-        """Whether a session is of this bot's agent: a gateway tells of all of its agents."""
         return session_key.startswith(f"agent:{self._agent_id.lower()}:")
 
     # Asking
 
     async def send(self, turn: Outgoing) -> Accepted:
         """Send a turn; see `Connector.send`."""
-        session, _hello = self._connected()
-        params: dict[str, Any] = {
-            "sessionKey": turn.session_key,
-            "message": turn.text,
-            "idempotencyKey": turn.run_id,
-        }
+        link = self._connected()
+        key = self._canonical(turn.session_key)
+        params: dict[str, Any] = {"sessionKey": key, "message": turn.text, "idempotencyKey": turn.run_id}
+        size = len(turn.text)
         if turn.attachments:
-            params["attachments"] = [
-                {
-                    "type": "image" if file.media_type.startswith("image/") else "file",
-                    "mimeType": file.media_type,
-                    "fileName": file.name,
-                    "content": base64.b64encode(file.data).decode(),
-                }
-                for file in turn.attachments
-            ]
-        if turn.interrupt:
-            params["queueMode"] = "interrupt"
+            params["attachments"] = [_attachment(file) for file in turn.attachments]
+            size += sum(len(file.data) for file in turn.attachments)
+        # A conversation of ours needs no telling.
+        self._telling(key, ())
         # Before the request: the run's events may overtake its answer.
-        for event in self._runs.expect(turn.run_id, turn.session_key):
-            self._put_own(event)
+        _put(link.events, self._runs.expect(turn.run_id, key))
         try:
-            answer = await session.call("chat.send", params)
+            if turn.interrupt:
+                answer = await self._interrupt(link, params, size)
+            else:
+                answer = await link.session.call("chat.send", params, size=size)
         except ConnectorError as exc:
             if exc.trouble is not Trouble.LOST:
                 self._runs.forget(turn.run_id)
             raise
-        status = answer.get("status") if isinstance(answer, dict) else None
+        status = mapping(answer).get("status")
         if status == "in_flight":
-            return Accepted.RUNNING
-        if status == "ok":
+            # 2026.5.28 says so for a moment after the end, too.
+            return Accepted.RUNNING if turn.run_id in self._runs.active else Accepted.ENDED
+        if status in ("ok", "error", "timeout"):
+            self._runs.forget(turn.run_id)
             return Accepted.ENDED
-        if isinstance(answer, dict) and "runId" not in answer:
+        if "runId" not in mapping(answer):
             # A command such as /stop: it was done, and no run comes of it.
-            self._put_own(RunEnded(turn.run_id, turn.session_key, Outcome.MERGED))
+            self._runs.forget(turn.run_id)
+            _put(link.events, [RunEnded(turn.run_id, key, Outcome.FINISHED, text="")])
         return Accepted.STARTED
+
+    async def _interrupt(self, link: _Link, params: dict[str, Any], size: int) -> Any:
+        if self._queue_modes:
+            try:
+                return await link.session.call("chat.send", {**params, "queueMode": "interrupt"}, size=size)
+            except ConnectorError as exc:
+                if exc.reason != NO_SUCH_PARAMETER:
+                    raise
+                # 2026.5.28. Asked anew after a restart of the daemon, when the gateway may be a newer one.
+                self._queue_modes = False
+        await link.session.call("chat.abort", {"sessionKey": params["sessionKey"]})
+        return await link.session.call("chat.send", params, size=size)
 
     async def abort(self, session_key: str, run_id: str) -> bool:
         """Ask for a run's end; see `Connector.abort`."""
-        session, _hello = self._connected()
-        answer = await session.call("chat.abort", {"sessionKey": session_key, "runId": run_id})
-        return isinstance(answer, dict) and answer.get("aborted") is True
+        params = {"sessionKey": self._canonical(session_key), "runId": run_id}
+        answer = await self._connected().session.call("chat.abort", params)
+        return mapping(answer).get("aborted") is True
 
     async def history(self, session_key: str) -> History:
-        """Return the gateway's account of a session; see `Connector.history`."""
-        session, hello = self._connected()
-        key = openclaw.canonical_session_key(session_key, agent_id=self._agent_id, main_key=hello.main_key)
-        limit = LATER_ROWS if key in self._looked_at else FIRST_ROWS
-        answer = await session.call(
-            "chat.history", {"sessionKey": session_key, "limit": limit, "maxChars": openclaw.WHOLE_TEXT}
-        )
-        history = openclaw.parse_history(answer, agent_id=self._agent_id, main_key=hello.main_key)
-        if hello.can("chat.message.get"):
-            history = await self._made_whole(session, session_key, history)
-        self._looked_at.add(key)
-        for event in self._runs.resume(history):
-            self._put_own(event)
-        active = set(history.active_run_ids)
-        if history.in_flight_run_id is not None:
-            active.add(history.in_flight_run_id)
-        if not history.tells_activity and await self._is_busy(session, key):
-            # 2026.5.28's history does not say what runs: what was asked last and has no reply.
-            active |= {run_id for run_id, of in self._runs.active.items() if of == key}
-            last = history.messages[-1] if history.messages else None
-            if last is not None and last.role == "user" and last.run_id is not None:
-                active.add(last.run_id)
-        return dataclasses.replace(history, active_run_ids=frozenset(active))
+        """Return the gateway's account of a session; see `Connector.history`.
+
+        Whole the first time on a connection, up to 20,000 rows; afterwards what came since. Of a gateway that gives
+        no pages (2026.5.28), the newest 1000 rows.
+        """
+        link = self._connected()
+        key = self._canonical(session_key)
+        history = await link.archive.history(key)
+        ours = frozenset(run_id for run_id, of in self._runs.active.items() if of == key)
+        working, busy = await link.archive.working(history, ours)
+        if self._link is link:
+            events = self._runs.resume(history)
+            for run_id in ours - working:
+                events += self._settle(link, run_id, history, busy)
+            _put(link.events, events)
+        return dataclasses.replace(history, active_run_ids=working)
+
+    def _settle(self, link: _Link, run_id: str, history: openclaw.History, busy: bool) -> list[RunEvent]:
+        """End a run by what the history says of it, where its end was missed. What it knows nothing of is left to
+        the asker, who may send it again.
+        """
+        if run_id not in link.before and not self._runs.is_ending(run_id):
+            return []
+        reply = history.reply_to(run_id)
+        if history.was_merged(run_id) or (reply is not None and reply.outcome is not Outcome.INTERRUPTED):
+            return self._runs.settle(run_id, history, idle=not busy)
+        if run_id in link.before and not busy:
+            self._runs.forget(run_id)
+        return []
 
     async def sessions(self, since_at: int | None) -> list[SessionSeen]:
-        """Return the sessions touched since then; see `Connector.sessions`."""
-        session, _hello = self._connected()
-        found: list[SessionSeen] = []
-        offset: int | None = 0
-        while offset is not None and len(found) < SESSIONS_MOST:
-            params = {"limit": SESSIONS_PAGE, **({"offset": offset} if offset else {})}
-            page, following = openclaw.parse_sessions(await session.call("sessions.list", params))
-            found += [seen for seen in page if self._is_ours(seen.session_key)]
-            offset = following if following is not None and following > offset else None
-        touched = [s for s in found if since_at is None or s.updated_at is None or s.updated_at >= since_at]
-        return sorted(touched, key=lambda seen: -(seen.updated_at or 0))
+        """Return the sessions touched since then; see `Connector.sessions`. At most 10,000."""
+        found = [s for s in await self._connected().archive.sessions(since_at) if self._is_ours(s.session_key)]
+        for seen in found:
+            self._telling(seen.session_key, ())
+        return found
 
-    async def _made_whole(self, session: Session, session_key: str, history: openclaw.History) -> openclaw.History:
-        """Fetch the rows that the gateway cut in spite of `maxChars`."""
-        if not history.truncated_row_ids:
-            return history
-        whole: dict[str, openclaw.Row] = {}
-        for row_id in history.truncated_row_ids:
-            answer = await session.call("chat.message.get", {"sessionKey": session_key, "messageId": row_id})
-            message = answer.get("message") if isinstance(answer, dict) else None
-            row = openclaw.parse_row(message) if isinstance(message, dict) else None
-            if row is not None and not row.truncated:
-                whole[row_id] = dataclasses.replace(row, id=row_id)
-        rows = tuple(whole.get(row.id, row) if row.truncated else row for row in history.rows)
-        return dataclasses.replace(history, rows=rows, messages=tuple(openclaw.fold(rows, history.session_key)))
+    def _canonical(self, session_key: str) -> str:
+        return openclaw.canonical_session_key(session_key, agent_id=self._agent_id, main_key=self._runs.main_key)
 
-    async def _is_busy(self, session: Session, key: str) -> bool:
-        return key in openclaw.busy_sessions(await session.call("sessions.list", {"limit": SESSIONS_PAGE}))
-
-    def _connected(self) -> tuple[Session, openclaw.Hello]:
-        if self._session is None or self._hello is None:
+    def _connected(self) -> _Link:
+        if self._link is None:
             raise ConnectorError(Trouble.LOST, "There is no connection to the gateway.")
-        return self._session, self._hello
-
-    def _put_own(self, event: RunEvent) -> None:
-        if self._own is None:
-            return
-        try:
-            self._own.send_nowait(event)
-        except trio.WouldBlock:
-            # Nothing is lost: the history has it.
-            return
+        return self._link
 
 
-def _hello(hello: openclaw.Hello) -> Hello:
-    """Say what works on this connection, by the scopes granted and the methods there are."""
-    features = {Feature.CHAT, Feature.TOOLS, Feature.ATTACHMENTS, Feature.INTERRUPT}
+def _put(events: trio.MemorySendChannel[RunEvent], told: Iterable[RunEvent]) -> None:
+    try:
+        for event in told:
+            events.send_nowait(event)
+    except trio.WouldBlock:
+        detail = "More came from the gateway than could be stored; what is missing comes from its history."
+        raise ConnectorError(Trouble.LOST, detail, reason="overrun") from None
+    except (trio.ClosedResourceError, trio.BrokenResourceError):
+        return  # the connection has just ended
+
+
+def _attachment(file: OutgoingFile) -> dict[str, Any]:
+    # Only what is called an image is shown to the model as one; all else is stored and named to it.
+    return {
+        "type": "image" if file.media_type.startswith("image/") else "file",
+        "mimeType": file.media_type,
+        "fileName": file.name,
+        "content": base64.b64encode(file.data).decode(),
+    }
+
+
+def _hello(hello: openclaw.Hello, missing: list[str]) -> Hello:
+    """Say what works on this connection, by the methods there are."""
+    features = {Feature.CHAT, Feature.TOOLS, Feature.ATTACHMENTS}
     for feature, method in (
         (Feature.ABORT, "chat.abort"),
+        (Feature.INTERRUPT, "chat.abort"),
         (Feature.HISTORY, "chat.history"),
         (Feature.SESSIONS, "sessions.list"),
     ):
         if hello.can(method):
             features.add(feature)
-    missing = [MISSING[scope] for scope in hello.missing_scopes if scope in MISSING]
+        elif feature is not Feature.INTERRUPT:
+            missing.append(f"The gateway has no {method}.")
+    largest = (hello.max_payload - FRAME_SLACK) * 3 // 4
     return Hello(
         version=hello.version,
         features=frozenset(features),
-        attachments=AttachmentLimits(max_bytes=hello.max_attachment_bytes, max_image_bytes=hello.max_image_bytes),
+        attachments=AttachmentLimits(
+            max_bytes=min(hello.max_attachment_bytes, largest), max_image_bytes=min(hello.max_image_bytes, largest)
+        ),
         boot_id=hello.boot_id,
         missing=tuple(missing),
     )

@@ -1,42 +1,37 @@
-"""One connection to an OpenClaw gateway: opened, shaken hands over, asked, read until it ends.
+"""One connection to an OpenClaw gateway: shaken hands over, asked, read until it ends.
 
-Facts: docs of the gateway's WebSocket protocol 4, as observed on 2026.9.6 and 2026.5.28 (`protocol.openclaw`).
+Facts: the gateway's WebSocket protocol 4, as observed on 2026.9.6 and 2026.5.28 (`protocol.openclaw`).
 """
 
 from __future__ import annotations
 
 import logging
-import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import trio
-from trio_websocket import (
-    ConnectionClosed,
-    ConnectionRejected,
-    HandshakeError,
-    WebSocketConnection,
-    wrap_client_stream,
-)
+from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from edgebotd import __version__
 from edgebotd.bots.connector import ConnectorError, Trouble
 from edgebotd.protocol import openclaw
-from edgebotd.protocol.openclaw import Device, Event, Hello, Kind, Response
+from edgebotd.protocol.openclaw import Challenge, Device, Event, Hello, Kind, Response
 
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS: Final = 15.0
 REQUEST_SECONDS: Final = 30.0
-CLOSE_SECONDS: Final = 1.0
-SILENT_TICKS: Final = 2
-"""Ticks in a row that may be missing before the connection counts as lost, as for the gateway's own clients."""
-EVENTS_WAITING: Final = 10_000
-"""Events between the reader and who handles them. The full case: the connection is given up as lost, and what was not
-handled comes again from the history."""
+WRITE_SECONDS: Final = 60.0
+"""A gateway that takes so long to accept one frame does not read any more."""
+SLOWEST_BYTES: Final = 500_000
+"""Bytes a second that a request's time allows for: an attachment takes longer than a question."""
+SILENT_TICKS: Final = 2.2
+"""Tick intervals without a word after which the connection counts as lost: two, and something for a late one."""
+THREAD_BYTES: Final = 256 * 1024
+"""Frames larger than this are written as JSON in a thread."""
+REQUESTS_WAITING: Final = 64
+"""Requests between their askers and the writer. Full: further askers wait, and their timeouts run."""
 
 TROUBLES: Final[Mapping[Kind, Trouble]] = {
     Kind.RESTARTING: Trouble.RESTARTING,
@@ -51,20 +46,36 @@ TROUBLES: Final[Mapping[Kind, Trouble]] = {
     Kind.INVALID: Trouble.REJECTED,
     Kind.UNKNOWN_METHOD: Trouble.REJECTED,
 }
+SCOPE_UPGRADE: Final = "scope_upgrade"
+"""Reason of a NEEDS_PAIRING: the gateway knows the device, with fewer rights than it asks for."""
+NO_SUCH_PARAMETER: Final = "unexpected_property"
+"""Reason of a REJECTED: the gateway is too old for a parameter."""
 
 
-_Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
-
-
-def error_of(trouble: openclaw.Trouble) -> ConnectorError:
-    """Translate a gateway's trouble into the connectors' words."""
+def error_of(trouble: openclaw.Trouble, *, secrets: Sequence[str] = ()) -> ConnectorError:
+    """Translate a gateway's trouble with one request into the connectors' words; secrets in them are blotted out."""
     extra: dict[str, str] = {}
     if trouble.request_id is not None and trouble.approve_command is not None:
         extra = {"requestId": trouble.request_id, "command": trouble.approve_command}
         if trouble.device_id is not None:
             extra["deviceId"] = trouble.device_id
+    reason = None
+    if trouble.kind is Kind.NEEDS_PAIRING and trouble.reason == "scope-upgrade":
+        reason = SCOPE_UPGRADE
+    elif trouble.kind is Kind.INVALID and "unexpected property" in trouble.detail:
+        reason = NO_SUCH_PARAMETER
+    detail = trouble.detail
+    for secret in secrets:
+        detail = detail.replace(secret, "[secret]")
     retry_after = None if trouble.retry_after_ms is None else trouble.retry_after_ms / 1000
-    return ConnectorError(TROUBLES[trouble.kind], trouble.detail, retry_after=retry_after, extra=extra)
+    return ConnectorError(TROUBLES[trouble.kind], detail, reason=reason, retry_after=retry_after, extra=extra)
+
+
+def unusable(exc: ConnectorError) -> ConnectorError:
+    """Return what a refusal means for the connection as a whole: not one request, but the address is wrong."""
+    if exc.trouble is Trouble.REJECTED:
+        return ConnectorError(Trouble.CONFIGURATION, exc.detail)
+    return exc
 
 
 @dataclass(frozen=True)
@@ -75,187 +86,198 @@ class Credentials:
     device: Device | None = field(repr=False)
     device_token: str | None = field(repr=False)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no error may tell."""
+        return tuple(secret for secret in (self.token, self.device_token) if secret)
+
+
+class _Question:
+    """A request that waits for its answer; `answer` stays None where the connection ends before."""
+
+    def __init__(self, frame: str) -> None:
+        self.frame = frame
+        self.done = trio.Event()
+        self.answer: Response | None = None
+
 
 class Session:
-    """An open connection. From `open_session`, which closes it."""
+    """An open connection. From `openclaw_transport.open_session`, which closes it.
 
-    def __init__(self, websocket: WebSocketConnection) -> None:
+    Args:
+        take: given each event, in order, by the reader. Must not wait; what it raises as ConnectorError ends the
+            connection.
+        end: called once when the connection is over; `ended` says why.
+    """
+
+    def __init__(self, websocket: WebSocketConnection, take: Callable[[Event], None], end: Callable[[], None]) -> None:
         self._websocket = websocket
+        self._take = take
+        self._tell_end = end
         self._next_id = 0
-        self._answers: dict[str, tuple[trio.Event, list[Response]]] = {}
-        self._send_events, self.events = trio.open_memory_channel[Event](EVENTS_WAITING)
-        self._silence = REQUEST_SECONDS
-        self._unreadable = 0
+        self._questions: dict[str, _Question] = {}
+        self._outbox, self._to_write = trio.open_memory_channel[str](REQUESTS_WAITING)
+        self._challenge: Challenge | None = None
+        self._challenged = trio.Event()
+        self._silence = CONNECT_SECONDS + REQUEST_SECONDS
+        self._max_payload = openclaw.MAX_FRAME_BYTES
+        self._secrets: tuple[str, ...] = ()
+        self._shutdown: openclaw.Shutdown | None = None
+        self.unreadable = 0
+        """Frames that were neither answer nor event."""
         self.ended: ConnectorError | None = None
+        """Why the connection is over."""
 
-    async def handshake(self, credentials: Credentials) -> Hello:
+    async def handshake(self, credentials: Credentials, scopes: Sequence[str]) -> Hello:
         """Answer the challenge and return the gateway's hello.
 
         Raises:
             ConnectorError: refused, or no gateway.
         """
+        self._secrets = credentials.secrets
         with trio.move_on_after(CONNECT_SECONDS):
-            async for event in self.events:
-                challenge = openclaw.parse_challenge(event.payload) if event.name == "connect.challenge" else None
-                if challenge is None:
-                    continue
-                params = openclaw.connect_params(
-                    challenge,
-                    version=__version__,
-                    token=credentials.token,
-                    device=credentials.device,
-                    device_token=credentials.device_token,
-                )
-                hello = openclaw.parse_hello(await self.call("connect", params))
-                if hello is None:
-                    raise ConnectorError(Trouble.CONFIGURATION, "What answers there is no OpenClaw gateway.")
-                self._silence = (SILENT_TICKS * hello.tick_interval_ms) / 1000 + 5
-                return hello
-        if self.ended is not None:
-            raise self.ended
-        raise ConnectorError(Trouble.LOST, f"The gateway said nothing within {CONNECT_SECONDS:.0f} s of connecting.")
+            await self._challenged.wait()
+        if self._challenge is None:
+            silent = f"The gateway said nothing within {CONNECT_SECONDS:.0f} s of connecting."
+            raise self.ended or ConnectorError(Trouble.LOST, silent)
+        params = openclaw.connect_params(
+            self._challenge,
+            version=__version__,
+            token=credentials.token,
+            device=credentials.device,
+            device_token=credentials.device_token,
+            scopes=scopes,
+        )
+        try:
+            hello = openclaw.parse_hello(await self.call("connect", params))
+        except ConnectorError as exc:
+            # A close tells more than the lost answer; the answer, where there is one, more than the close after it.
+            why = self.ended if exc.trouble is Trouble.LOST else exc
+            raise unusable(why or exc) from None
+        if hello is None:
+            raise ConnectorError(Trouble.CONFIGURATION, "What answers there is no OpenClaw gateway.")
+        self._silence = SILENT_TICKS * hello.tick_interval_ms / 1000
+        self._max_payload = hello.max_payload
+        return hello
 
-    async def call(self, method: str, params: Mapping[str, Any], *, timeout: float = REQUEST_SECONDS) -> Any:
-        """Ask, and return the payload of the answer.
+    async def call(self, method: str, params: Mapping[str, Any], *, size: int = 0) -> Any:
+        """Ask, and return the payload of the answer. Cancelled, the gateway may do it or not.
+
+        Args:
+            size: about how many bytes the parameters have, where they are many.
 
         Raises:
             ConnectorError: the gateway's error; LOST where no answer came, which tells nothing about what it did.
         """
-        if self.ended is not None:
-            raise self.ended
         self._next_id += 1
         id = str(self._next_id)
-        answered, box = self._answers[id] = (trio.Event(), [])
+        if size > THREAD_BYTES:
+            frame = await trio.to_thread.run_sync(openclaw.request, id, method, params)
+        else:
+            frame = openclaw.request(id, method, params)
+        # The frame is ASCII. One that is too large would make the gateway close the connection, again and again.
+        if len(frame) > self._max_payload:
+            detail = f"This is {len(frame)} bytes for the gateway, which takes {self._max_payload} at once."
+            raise ConnectorError(Trouble.REJECTED, f"{detail} Send fewer or smaller files.", reason="too_large")
+        timeout = REQUEST_SECONDS + len(frame) / SLOWEST_BYTES
+        question = self._questions[id] = _Question(frame)
         try:
             with trio.move_on_after(timeout):
-                await self._websocket.send_message(openclaw.request(id, method, params))
-                await answered.wait()
-        except ConnectionClosed as exc:
-            raise self._why(_closed(exc)) from None
+                if self.ended is None:
+                    await self._outbox.send(id)
+                    await question.done.wait()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the connection ended
         finally:
-            del self._answers[id]
-        if not box:
-            raise self._why(
-                ConnectorError(Trouble.LOST, f"The gateway did not answer {method} within {timeout:.0f} s.")
-            )
-        if not box[0].ok:
-            raise error_of(openclaw.classify(box[0].error))
-        return box[0].payload
+            del self._questions[id]
+        if question.answer is None:
+            # Always LOST, however the connection ended: whether the gateway did it is not known.
+            slow = f"The gateway did not answer {method} within {timeout:.0f} s."
+            raise ConnectorError(Trouble.LOST, slow if self.ended is None else self.ended.detail)
+        if not question.answer.ok:
+            raise error_of(openclaw.classify(question.answer.error), secrets=self._secrets)
+        return question.answer.payload
+
+    async def write(self) -> None:
+        """Write requests until the connection ends. A task of its own: an asker that is cancelled in the middle of
+        a frame would leave half of it on the wire.
+        """
+        async for id in self._to_write:
+            question = self._questions.get(id)
+            if question is None:
+                continue  # its asker has gone
+            try:
+                with trio.fail_after(WRITE_SECONDS):
+                    await self._websocket.send_message(question.frame)
+            except trio.TooSlowError:
+                self._end(ConnectorError(Trouble.LOST, "The gateway does not read what it is sent."))
+                return
+            except ConnectionClosed:
+                return  # the reader says why
 
     async def read(self) -> None:
         """Read frames until the connection ends; the reason is then in `ended`, and nobody waits any more."""
+        error = ConnectorError(Trouble.LOST, "The connection to the gateway was closed.")
         try:
-            self.ended = await self._read()
+            error = await self._read()
         finally:
-            self.ended = self._why(ConnectorError(Trouble.LOST, "The connection to the gateway was closed."))
-            for answered, _box in self._answers.values():
-                answered.set()
-            self._send_events.close()
+            self._end(error)
 
-    def _why(self, otherwise: ConnectorError) -> ConnectorError:
-        """Return why the connection ended, where that is known; a reader knows more than a writer."""
-        return otherwise if self.ended is None else self.ended
+    def _end(self, error: ConnectorError) -> None:
+        if self.ended is not None:
+            return
+        self.ended = error
+        self._outbox.close()
+        self._challenged.set()
+        for question in self._questions.values():
+            question.done.set()
+        self._tell_end()
 
     async def _read(self) -> ConnectorError:
-        shutdown: openclaw.Shutdown | None = None
         while True:
             text: str | bytes | None = None
             try:
                 with trio.move_on_after(self._silence):
                     text = await self._websocket.get_message()
             except ConnectionClosed as exc:
-                if shutdown is not None:
-                    return ConnectorError(Trouble.RESTARTING, f"The gateway said: {shutdown.reason}.")
-                return _closed(exc)
+                return self._closed(exc)
             if text is None:
-                return ConnectorError(Trouble.LOST, f"The gateway has been silent for {self._silence:.0f} s.")
+                return ConnectorError(
+                    Trouble.LOST, f"The gateway has been silent for {self._silence:.0f} s.", reason="silent"
+                )
             frame = openclaw.parse_frame(text)
             if isinstance(frame, Response):
-                if (waiting := self._answers.get(frame.id)) is not None:
-                    waiting[1].append(frame)
-                    waiting[0].set()
-            elif frame is None:
-                self._unreadable += 1
-                if self._unreadable == 1:
-                    log.warning("the gateway sent a frame that is neither answer nor event; such are ignored")
-            else:
-                if frame.name == "shutdown":
-                    shutdown = openclaw.parse_shutdown(frame.payload)
+                question = self._questions.get(frame.id)
+                if question is not None:
+                    question.answer = frame
+                    question.done.set()
+            elif isinstance(frame, Event):
                 try:
-                    self._send_events.send_nowait(frame)
-                except trio.WouldBlock:
-                    return ConnectorError(
-                        Trouble.LOST, "More came from the gateway than could be stored; reconnecting."
-                    )
+                    self._event(frame)
+                except ConnectorError as exc:
+                    return exc
+            else:
+                self.unreadable += 1
+                if self.unreadable == 1:
+                    log.warning("the gateway sent a frame that is neither answer nor event; such are ignored")
 
+    def _event(self, event: Event) -> None:
+        if event.name == "connect.challenge":
+            self._challenge = openclaw.parse_challenge(event.payload)
+            self._challenged.set()
+        elif event.name == "shutdown":
+            self._shutdown = openclaw.parse_shutdown(event.payload)
+        else:
+            self._take(event)
 
-def _closed(exc: ConnectionClosed) -> ConnectorError:
-    reason = exc.reason
-    code, words = (1006, "") if reason is None else (reason.code, reason.reason or "")
-    return error_of(openclaw.classify_close(code, words))
-
-
-@asynccontextmanager
-async def open_session(url: str, nursery: trio.Nursery) -> AsyncIterator[Session]:
-    """Connect, and read in the background; the connection is closed on leaving.
-
-    Args:
-        nursery: where reading and the WebSocket's own task run; the caller's, who cancels it afterwards.
-
-    Raises:
-        ConnectorError: nothing answers, or something else than a gateway.
-    """
-    parts = urlsplit(url)
-    host, secure = parts.hostname or "", parts.scheme == "wss"
-    port = parts.port or (443 if secure else 80)
-    stream = await _open_stream(host, port, secure)
-    try:
-        # trio-websocket leaves the socket of a refused upgrade open: what we opened, we close.
-        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        websocket = await _upgrade(nursery, stream, shown, parts.path or "/")
-        session = Session(websocket)
-        nursery.start_soon(session.read, name="openclaw reader")
-        try:
-            yield session
-        finally:
-            with trio.move_on_after(CLOSE_SECONDS, shield=True):
-                await websocket.aclose()
-    finally:
-        await trio.aclose_forcefully(stream)
-
-
-async def _open_stream(host: str, port: int, secure: bool) -> _Stream:
-    try:
-        with trio.fail_after(CONNECT_SECONDS):
-            stream = await trio.open_tcp_stream(host, port)
-            if not secure:
-                return stream
-            tls = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host, https_compatible=True)
-            try:
-                await tls.do_handshake()
-            except BaseException:
-                await trio.aclose_forcefully(stream)
-                raise
-            return tls
-    except trio.TooSlowError:
-        raise ConnectorError(Trouble.REFUSED, f"Nothing answers at {host}:{port}.") from None
-    except trio.BrokenResourceError as exc:
-        # Trio's wrapper of what went wrong with TLS; its cause has the words.
-        raise ConnectorError(
-            Trouble.CONFIGURATION, f"TLS with {host}:{port} failed: {exc.__cause__ or 'the connection broke'}."
-        ) from None
-    except OSError as exc:
-        words = exc.strerror or "it does not answer"
-        raise ConnectorError(Trouble.REFUSED, f"Nothing answers at {host}:{port} ({words}).") from None
-
-
-async def _upgrade(nursery: trio.Nursery, stream: _Stream, host: str, path: str) -> WebSocketConnection:
-    try:
-        with trio.fail_after(CONNECT_SECONDS):
-            return await wrap_client_stream(nursery, stream, host, path, max_message_size=openclaw.MAX_FRAME_BYTES)
-    except trio.TooSlowError:
-        raise ConnectorError(Trouble.LOST, f"What listens at {host} does not speak.") from None
-    except ConnectionRejected as exc:
-        raise error_of(openclaw.classify_http(exc.status_code)) from None
-    except (HandshakeError, ConnectionClosed, OSError, trio.BrokenResourceError):
-        raise ConnectorError(Trouble.LOST, f"What listens at {host} ended the connection at once.") from None
+    def _closed(self, exc: ConnectionClosed) -> ConnectorError:
+        reason = exc.reason
+        code, words = (1006, "") if reason is None else (reason.code, reason.reason or "")
+        error = error_of(openclaw.classify_close(code, words), secrets=self._secrets)
+        if self._shutdown is not None and error.trouble in (Trouble.LOST, Trouble.RESTARTING):
+            expected = self._shutdown.restart_expected_ms
+            # Bounded: a gateway may not park us for ever.
+            after = None if expected is None else min(max(expected / 1000, 0), 60)
+            return ConnectorError(Trouble.RESTARTING, f"The gateway says: {self._shutdown.reason}.", retry_after=after)
+        # The one close that is about a message, 1009, is no verdict on the gateway.
+        return ConnectorError(Trouble.LOST, error.detail) if error.trouble is Trouble.REJECTED else error
