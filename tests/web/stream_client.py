@@ -327,7 +327,7 @@ async def open_edge(
                 return
             await app(scope, receive, send)
 
-        async def serve(sockets: list[socket.socket], section: Files, *, task_status: Any) -> None:
+        async def serve(sockets: list[socket.socket], section: Files, *, task_status: Any) -> None:  # noqa: ASYNC128
             await serve_web(
                 dispatch, sockets, section, shutdown=edge.shutdown.wait, drain=hub.drain, task_status=task_status
             )
@@ -342,7 +342,7 @@ async def open_edge(
                 if certificate is not None:
                     await servers.start(partial(serve, [tls], secure))
                 servers.start_soon(stopping)
-                nursery.start_soon(_tell_stopped, servers, edge)
+                nursery.start_soon(_tell_stopped, servers, edge)  # noqa: ASYNC111 - it ends first
                 yield edge
                 edge.shutdown.set()
                 for stream in edge.opened:

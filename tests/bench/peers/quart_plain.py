@@ -19,7 +19,7 @@ subscribers: set[trio.MemorySendChannel[bytes]] = set()
 async def events() -> Response:
     """Stream what is published from now on."""
 
-    async def frames() -> AsyncIterator[bytes]:
+    async def frames() -> AsyncIterator[bytes]:  # noqa: ASYNC900
         send, receive = trio.open_memory_channel[bytes](1000)
         subscribers.add(send)
         try:
