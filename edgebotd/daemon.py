@@ -46,6 +46,7 @@ from edgebotd.store import attachments, installation
 from edgebotd.store.database import Database, open_database
 from edgebotd.supervisor import Job, Supervisor, open_supervisor
 from edgebotd.web.app import create_app
+from edgebotd.web.front import Front
 from edgebotd.web.listeners import ListenError, addresses, close_listeners, open_listeners, reachable_from_outside
 from edgebotd.web.server import serve_web
 from edgebotd.web.services import Services
@@ -254,8 +255,8 @@ async def _serve(
         beside.start_soon(_keep_watchdog, name="watchdog")
         beside.start_soon(_keep_status, house, len(sockets), name="status")
         async with trio.open_nursery() as edge:
-            shutdown = partial(_wait_for_stop, house)
-            await edge.start(partial(serve_web, app, sockets, server, shutdown=shutdown, drain=house.hub.drain))
+            shutdown, drain = partial(_wait_for_stop, house), partial(_drain, house, app)
+            await edge.start(partial(serve_web, app, sockets, server, shutdown=shutdown, drain=drain))
             log.info("edgebotd %s is ready on %s and %s", __version__, ", ".join(places) or "no address", server.socket)
             systemd.notify_ready(_status_words(house, len(sockets)))
             if announce is not None:
@@ -263,6 +264,12 @@ async def _serve(
                 url = server.public_url or (f"{scheme}://{places[0]}" if places else f"unix:{server.socket}")
                 announce(Announcement(url, await _login_code(house.services)))
         beside.cancel_scope.cancel()
+
+
+async def _drain(house: _House, app: Front) -> None:
+    """Tell all who hold a connection open that it ends: the per-bot sockets and the streams."""
+    app.drain()
+    await house.hub.drain()
 
 
 async def _wait_for_stop(house: _House) -> None:

@@ -268,6 +268,7 @@ class Hub:
 
     async def drain(self) -> None:
         """End every stream with `bye` restart and a `retry:` of its own; newcomers get the same. Bounded in time."""
+        self._polls.drain()
         await self._subscriptions.drain()
 
     # Watching

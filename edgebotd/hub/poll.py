@@ -45,11 +45,17 @@ class Polls:
         self._settings = settings
         self._counters = counters
         self._waiters: dict[_Waiter, None] = {}
+        self._draining = False
 
     def wake(self) -> None:
         """Let those who wait look again: something was released."""
         for waiter in self._waiters:
             waiter.woken.set()
+
+    def drain(self) -> None:
+        """Answer those who wait with what there is, and later ones without waiting: the daemon stops."""
+        self._draining = True
+        self.wake()
 
     def rescope(self, decide: Callable[[Principal], Principal | None]) -> None:
         """Ask for the principal of each that waits again."""
@@ -79,7 +85,7 @@ class Polls:
                     if seq < self._log.ring.floor:
                         return await self._from_journal(plan, (self._log.life, seq), request)
                     found, seq = self._page(_audience(request, waiter.principal), seq)
-                    if found:
+                    if found or self._draining:
                         break
                     await waiter.woken.wait()
                     waiter.woken = trio.Event()

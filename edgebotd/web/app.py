@@ -175,6 +175,7 @@ def create_app(services: Services, settings: Settings, stream: App) -> Front:
         framework=cast(App, build_framework(route for route in routes if not route.direct)),
         stream=stream,
         socket=sockets.serve,
+        drain=sockets.drain,
         metrics=services.metrics,
         limits={Body.JSON: json_bytes, Body.MESSAGE: json_bytes + settings.chat.attachment_max_bytes * 4 // 3},
     )

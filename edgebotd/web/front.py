@@ -57,6 +57,7 @@ class Front:
         framework: serves the routes that are not `direct`, and the lifespan.
         stream: serves `GET /api/events`; finds its principal in `scope["state"]["edgebotd.principal"]`.
         socket: serves the per-bot socket, after the door.
+        drain: ends all of these sockets; part of a stop.
         limits: bytes for `Body.JSON` and `Body.MESSAGE`.
     """
 
@@ -69,6 +70,7 @@ class Front:
         framework: App,
         stream: App,
         socket: Socket,
+        drain: Callable[[], None] = lambda: None,
         metrics: Metrics,
         limits: Mapping[Body, int],
     ) -> None:
@@ -78,6 +80,7 @@ class Front:
         self._framework = framework
         self._stream = stream
         self._socket = socket
+        self.drain = drain
         self._metrics = metrics
         self._limits = {Body.NONE: 0, Body.SMALL: SMALL_BODY_BYTES, **limits}
 

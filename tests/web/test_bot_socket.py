@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -33,12 +34,14 @@ async def serving() -> AsyncIterator[tuple[House, str]]:
         address = f"127.0.0.1:{sock.getsockname()[1]}"
         stop = trio.Event()
 
-        async def serve(task_status: trio.TaskStatus[None]) -> None:
-            await serve_web(house.front, [sock], settings.server, shutdown=stop.wait, task_status=task_status)
+        async def drain() -> None:
+            house.front.drain()
+            await house.services.hub.drain()
 
-        await nursery.start(serve)
-        with trio.fail_after(20):
+        await nursery.start(partial(serve_web, house.front, [sock], settings.server, shutdown=stop.wait, drain=drain))
+        try:
             yield house, address
+        finally:
             stop.set()
 
 
@@ -216,3 +219,12 @@ async def test_a_stop_does_not_wait_for_sockets_that_are_closed() -> None:
             assert (await ask(ws, "chat.history", {}))["ok"] is True
         stopping_at = trio.current_time()
     assert trio.current_time() - stopping_at < 0.7  # of the second that requests in flight would get
+
+
+async def test_a_stop_closes_open_sockets_with_1001() -> None:
+    async with serving() as (house, address), opened(address, await bearer(house)) as ws:
+        assert (await ask(ws, "chat.history", {}))["ok"] is True
+        house.front.drain()
+        with pytest.raises(ConnectionClosed) as closed:
+            await ws.get_message()
+        assert closed.value.reason is not None and closed.value.reason.code == 1001

@@ -10,9 +10,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from edgebotd.access import Grant, Scope
 from edgebotd.web.policy import POLICIES, Body, Need, Surface
@@ -370,3 +371,21 @@ async def test_an_address_behind_the_limits_of_a_house_is_forgotten(autojump_clo
             await stranger.post("/api/login", {**body, "userId": f"u{number}"})
         assert (await stranger.post("/api/login", body)).status == 429
         assert (await house.client.post("/api/login", body)).status == 401
+
+
+async def test_a_stop_does_not_wait_for_polls(autojump_clock: MockClock) -> None:
+    async with open_house() as house:
+        admin = await admin_of(house)
+        cursor = (await admin.get("/api/events/poll?wait=0")).json["cursor"]
+        answers: list[Answer] = []
+
+        async def poll() -> None:
+            answers.append(await admin.get(f"/api/events/poll?wait=30&cursor={cursor}"))
+
+        begin = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poll)
+            await wait_all_tasks_blocked()
+            await house.services.hub.drain()
+        assert trio.current_time() - begin < 1
+        assert answers[0].status == 200 and answers[0].json["events"] == []
