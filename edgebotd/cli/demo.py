@@ -50,14 +50,14 @@ def demo(target: Target, state_dir: Path | None, bind: str | None, verbose: bool
     with _state(state_dir) as folder:
         socket_path = target.socket.absolute() if target.socket else _socket_in(folder)
         settings = _settings(folder, socket_path, bind or _free_address(), "info" if verbose else "warning")
-        from edgebotd import daemon
+        from edgebotd.daemon import run as run_daemon
 
         with _pointer(socket_path) as found_without_help:
 
             def announce(info: Announcement) -> None:
                 _say(info, socket_path, found_without_help, state_dir is None)
 
-            status = daemon.run(settings, announce=announce)
+            status = run_daemon(settings, announce=announce)
     sys.exit(status)
 
 

@@ -58,6 +58,6 @@ def run(
 ) -> None:
     """Run the daemon until it is stopped by SIGTERM or Ctrl-C; a second one stops it at once."""
     settings = load_or_exit(config or target.config, overrides_of(bind, socket or target.socket, state_dir, level))
-    from edgebotd import daemon
+    from edgebotd.daemon import run as run_daemon
 
-    sys.exit(daemon.run(settings))
+    sys.exit(run_daemon(settings))
