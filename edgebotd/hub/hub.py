@@ -19,7 +19,7 @@ from edgebotd.hub.coalesce import Coalescer
 from edgebotd.hub.counters import Counters
 from edgebotd.hub.entry import Entry, check, delta_entry, require_unicode, to_json
 from edgebotd.hub.frames import Framing
-from edgebotd.hub.journal import Emitted, Ring, store_entries
+from edgebotd.hub.journal import Emitted, Ring, store_entries, trim
 from edgebotd.hub.log import EventLog
 from edgebotd.hub.pipeline import Pipeline, Slot
 from edgebotd.hub.poll import Polls
@@ -38,7 +38,6 @@ _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _DAY_MS: Final = 86_400_000
-_TRIM_ROWS: Final = 5_000
 
 
 class Hub:
@@ -315,18 +314,8 @@ class Hub:
     async def trim(self) -> int:
         """Delete what the journal need not keep any more; return how many events. A daily job calls it."""
         before = self._clock() - int(self._settings.journal_days * _DAY_MS)
-        total = 0
-        while True:
-            deleted, horizon = await self._database.write(
-                lambda tx: (
-                    journal_rows.trim(tx.connection, before, self._settings.journal_events, limit=_TRIM_ROWS),
-                    journal_rows.horizon(tx.connection),
-                )
-            )
-            self._log.horizon = horizon
-            total += deleted
-            if deleted < _TRIM_ROWS:
-                return total
+        deleted, self._log.horizon = await trim(self._database, before, self._settings.journal_events)
+        return deleted
 
     def forget_bot(self, bot_id: str) -> None:
         """Drop what the snapshot holds of a bot that was removed."""

@@ -9,13 +9,17 @@ import sqlite3
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from edgebotd.events import CATALOGUE, EVENT_ADAPTER, Event
 from edgebotd.hub.entry import Audience, Entry, EventRefused, check, to_json
 from edgebotd.hub.pipeline import EVENTS_PER_TRANSACTION, Slot
 from edgebotd.store import journal as rows
-from edgebotd.store.database import Transaction
+from edgebotd.store.database import Database, Transaction
 from edgebotd.store.journal import JournalRow
+
+_TRIM_ROWS: Final = 5_000
+"""Deleted in one transaction, some 10 ms in which no other write goes on."""
 
 Position = tuple[int, int]
 """(life, seq)."""
@@ -104,6 +108,22 @@ class Page:
 def read_page(connection: sqlite3.Connection, after: Position, limit: int) -> Page:
     """Return the journal's next rows after a position: a seek by key. Runs in a reader's thread."""
     return Page(rows.after(connection, *after, limit), rows.horizon(connection) <= after)
+
+
+async def trim(database: Database, before: int, keep: int) -> tuple[int, Position]:
+    """Delete what is older than `before` (UNIX ms) or beyond the newest `keep` events.
+
+    Returns:
+        how many events were deleted, and the journal's horizon afterwards.
+    """
+    total = 0
+    while True:
+        deleted, horizon = await database.write(
+            lambda tx: (rows.trim(tx.connection, before, keep, limit=_TRIM_ROWS), rows.horizon(tx.connection))
+        )
+        total += deleted
+        if deleted < _TRIM_ROWS:
+            return total, horizon
 
 
 def row_visible(row: JournalRow, audience: Audience) -> bool:

@@ -220,7 +220,7 @@ async def serve_web(
         lifespan_nursery.cancel_scope.cancel()
 
 
-async def _accept(
+async def _accept(  # noqa: ASYNC128 - serve_listeners calls started()
     handler: Callable[[Any], Awaitable[None]],
     listeners: Sequence[Any],
     handlers: trio.Nursery,

@@ -34,13 +34,14 @@ async def connected(gateway: Gateway, tmp_path: Path) -> AsyncIterator[Connected
         yield daemon, channel
 
 
-async def wait_connected(channel: Channel, timeout: float = 60) -> None:
-    def state() -> str:
-        for event in reversed(channel.of("bots-status-update")):
-            return str(next(b["state"] for b in event["bots"] if b["botId"] == "claw"))
-        return "unknown"
+def state(channel: Channel) -> str:
+    for event in reversed(channel.of("bots-status-update")):
+        return str(next(b["state"] for b in event["bots"] if b["botId"] == "claw"))
+    return "unknown"
 
-    await channel.until(lambda _: state() == "connected", timeout)
+
+async def wait_connected(channel: Channel, timeout: float = 60) -> None:
+    await channel.until(lambda _: state(channel) == "connected", timeout)
 
 
 def streamed(channel: Channel, run_id: str, least: int = 1) -> Callable[[object], bool]:
@@ -139,6 +140,7 @@ async def test_a_killed_gateway_leaves_no_run_streaming(tmp_path: Path) -> None:
         sent = await daemon.send("[[slow]] count", "gateway-1")
         await channel.until(streamed(channel, sent["runId"], 2))
         await trio.to_thread.run_sync(gateway.kill)
+        await channel.until(lambda _: state(channel) != "connected")
         away = await daemon.send("[[say back again]]", "gateway-2")
         assert away["state"] == "queued"
         await trio.to_thread.run_sync(gateway.start)
