@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import trio
 from pydantic import SecretStr
+from trio_websocket import ConnectionRejected
 from typing_extensions import override
 
 from edgebotd.bots import device
@@ -30,7 +31,7 @@ from edgebotd.bots.connector import (
 )
 from edgebotd.bots.openclaw_history import Archive
 from edgebotd.bots.openclaw_session import NO_SUCH_PARAMETER, SCOPE_UPGRADE, Credentials, Session, error_of
-from edgebotd.bots.openclaw_transport import open_session
+from edgebotd.bots.openclaw_transport import open_session, refused_upgrade
 from edgebotd.protocol import openclaw
 from edgebotd.protocol.openclaw.fields import mapping, words
 from edgebotd.protocol.openclaw.frames import session_key_of
@@ -156,24 +157,27 @@ class OpenClawConnector:
         def take(frame: openclaw.Event) -> None:
             _put(send_events, self._read(frame))
 
-        async with trio.open_nursery() as nursery:
-            try:
-                async with open_session(self._url, nursery, take, send_events.close, tls=self._tls) as session:
-                    hello, missing = await self._shake_hands(session)
-                    self._runs.main_key = hello.main_key
-                    archive = Archive(session.call, hello, self._agent_id)
-                    self._link = _Link(session, archive, hello, send_events, frozenset(self._runs.active))
-                    started(_hello(hello, missing))
-                    # What came before the end is told before the end.
-                    async for event in events:
-                        await deliver(event)
-                    failure = session.ended
-            except ConnectorError as exc:
-                # Raised outside of the nursery, or it would come wrapped into a group.
-                failure = exc
-            finally:
-                self._link = None
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    async with open_session(self._url, nursery, take, send_events.close, tls=self._tls) as session:
+                        hello, missing = await self._shake_hands(session)
+                        self._runs.main_key = hello.main_key
+                        archive = Archive(session.call, hello, self._agent_id)
+                        self._link = _Link(session, archive, hello, send_events, frozenset(self._runs.active))
+                        started(_hello(hello, missing))
+                        # What came before the end is told before the end.
+                        async for event in events:
+                            await deliver(event)
+                        failure = session.ended
+                except ConnectorError as exc:
+                    # Raised outside of the nursery, or it would come wrapped into a group.
+                    failure = exc
+                finally:
+                    self._link = None
+                nursery.cancel_scope.cancel()
+        except* ConnectionRejected as group:
+            failure = refused_upgrade(group)
         raise failure or ConnectorError(Trouble.LOST, "The connection to the gateway was closed.")
 
     async def _shake_hands(self, session: Session) -> tuple[openclaw.Hello, list[str]]:

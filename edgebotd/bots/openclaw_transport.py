@@ -22,11 +22,24 @@ from edgebotd.bots.openclaw_session import CONNECT_SECONDS, Session, error_of, u
 from edgebotd.protocol import openclaw
 from edgebotd.protocol.openclaw import Event
 
-CLOSE_SECONDS: Final = 1.0
+CLOSE_SECONDS: Final = 0.1
+"""For the close frame to leave; when we are cancelled, nobody reads the answer to it any more."""
 RECEIVE_BYTES: Final = 256 * 1024
 """Read at once; a hello alone is 20 kB, a history megabytes."""
 
 _Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
+def refused_upgrade(group: BaseExceptionGroup[ConnectionRejected]) -> ConnectorError:
+    """Return what an HTTP answer means that was no upgrade.
+
+    trio-websocket raises it in its own task, so it comes out of the nursery that was given to `open_session`.
+    """
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, ConnectionRejected)
+    return unusable(error_of(openclaw.classify_http(error.status_code)))
 
 
 @asynccontextmanager
@@ -42,7 +55,8 @@ async def open_session(
 
     Args:
         url: ws:// or wss://.
-        nursery: where reading, writing and the WebSocket's own task run; the caller's, who cancels it afterwards.
+        nursery: where reading, writing and the WebSocket's own task run; the caller's, who cancels it afterwards. It
+            raises ConnectionRejected, for `refused_upgrade`, where the peer answers without an upgrade.
         take, end: see `Session`.
         tls: for wss; the system's authorities when left out.
 
@@ -121,7 +135,5 @@ async def _upgrade(nursery: trio.Nursery, stream: _Stream, host: str, path: str)
             )
     except trio.TooSlowError:
         raise ConnectorError(Trouble.LOST, f"What listens at {host} does not speak.") from None
-    except ConnectionRejected as exc:
-        raise unusable(error_of(openclaw.classify_http(exc.status_code))) from None
     except (HandshakeError, ConnectionClosed, OSError, trio.BrokenResourceError):
         raise ConnectorError(Trouble.LOST, f"What listens at {host} ended the connection at once.") from None
