@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from edgebotd.store import migrations
+from edgebotd.store import indexing, migrations
 from edgebotd.store.errors import StoreDamaged, StoreError, StoreLocked
+
+_log = logging.getLogger(__name__)
 
 OLDEST_SQLITE: Final = (3, 40, 0)
 """Debian 12's, the oldest that is tested."""
@@ -25,8 +28,9 @@ BUSY_MS: Final = 5000
 WRITER_CACHE_KIB: Final = 64 * 1024
 READER_CACHE_KIB: Final = 8 * 1024
 
-# Checkpoints run inside a commit. 4,000 pages (16 MB) make them rare enough that bursts do not pay for one a group.
-CHECKPOINT_PAGES: Final = 4000
+# Checkpoints run inside a commit. Ids are random, so each message touches two leaves of indexes somewhere: the longer
+# the WAL, the more of them are written back once for many. 16,000 pages are 64 MB.
+CHECKPOINT_PAGES: Final = 16_000
 WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
 
 
@@ -137,9 +141,12 @@ def _prepare(conn: sqlite3.Connection, path: Path | None, now: int, known: tuple
         conn.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         conn.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
     migrations.refuse_unknown(conn, known, str(path))
-    if _stopped_unclean(conn):
+    unclean = _stopped_unclean(conn)
+    if unclean:
         _check(conn, path)
     migrations.apply(conn, known, now)
+    if unclean and known == migrations.shipped():
+        _check_index(conn)
     conn.execute("INSERT INTO store_state VALUES (1, 0) ON CONFLICT DO UPDATE SET clean = 0")
 
 
@@ -151,13 +158,30 @@ def _stopped_unclean(conn: sqlite3.Connection) -> bool:
 
 
 def _check(conn: sqlite3.Connection, path: Path | None) -> None:
-    """Run SQLite's checks. FTS5's index is part of every transaction, so it needs none of its own."""
+    """Run SQLite's checks; the search index has its own, as it can be made anew."""
     found = [row[0] for row in conn.execute("PRAGMA quick_check(5)")]
     if found != ["ok"]:
         raise _damaged(path, "; ".join(found))
     orphans = conn.execute("PRAGMA foreign_key_check").fetchmany(5)
     if orphans:
         raise _damaged(path, "rows without what they refer to in " + ", ".join(sorted({row[0] for row in orphans})))
+
+
+def _check_index(conn: sqlite3.Connection) -> None:
+    """Empty a damaged search index; the writer fills it again beside its work. Messages are the truth."""
+    conn.execute("BEGIN IMMEDIATE")
+    try:
+        indexing.check(conn)
+    except sqlite3.Error as error:
+        if not indexing.damaged(error):
+            raise
+        _log.warning("search: the index is damaged (%s) and made anew; until then, not all messages are found", error)
+        conn.execute("ROLLBACK")
+        conn.execute("BEGIN IMMEDIATE")
+        indexing.reset(conn)
+    finally:
+        if conn.in_transaction:
+            conn.execute("COMMIT")
 
 
 def _not_writable(path: Path | None, error: OSError) -> StoreError:

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from edgebotd.store import connection, migrations
 from edgebotd.store.errors import DatabaseError, StoreBusy, StoreClosed, StoreError
+from edgebotd.store.indexing import Indexer
 from edgebotd.store.writer import Finished, Transaction, Waiting, WriterThread, commit_group, translated
 
 __all__ = ["Database", "DatabaseError", "StoreBusy", "StoreClosed", "StoreError", "Transaction", "open_database"]
@@ -155,6 +156,7 @@ class _InlineDatabase(Database):
     def __init__(self, conn: sqlite3.Connection) -> None:
         super().__init__()
         self._conn = conn
+        self._indexer = Indexer(conn)
         self._queue: deque[Waiting] = deque()
         self._token = trio.lowlevel.current_trio_token()
         self._due = False
@@ -171,7 +173,9 @@ class _InlineDatabase(Database):
         while self._queue:
             first = self._queue.popleft()
             following = lambda: self._queue.popleft() if self._queue else None  # noqa: E731 - one use
-            self._deliver(commit_group(self._conn, first, following))
+            self._deliver(commit_group(self._conn, self._indexer, first, following))
+        while self._indexer.behind:
+            self._indexer.step()
 
     @override
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:

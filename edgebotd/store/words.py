@@ -7,6 +7,7 @@ characters, so that any piece of text is a phrase of pairs: 日本語 is 日本,
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -125,6 +126,18 @@ def text_of(parts: tuple[Part, ...]) -> str:
             pieces.append(part.text)
         elif isinstance(part, AttachmentPart):
             pieces.append(part.name)
+    return "\n".join(pieces)
+
+
+def text_of_stored(parts: str) -> str:
+    """Return what `text_of` does, of parts in their stored form (JSON)."""
+    # Without models: this runs for each message that is indexed.
+    pieces = []
+    for part in json.loads(parts):
+        if part["type"] == "text":
+            pieces.append(part["text"])
+        elif part["type"] == "attachment":
+            pieces.append(part["name"])
     return "\n".join(pieces)
 
 

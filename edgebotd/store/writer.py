@@ -14,11 +14,11 @@ import outcome
 import trio
 
 from edgebotd.events import Event
-from edgebotd.store import search
 from edgebotd.store.errors import DatabaseError
+from edgebotd.store.indexing import Indexer
 
 GROUP_WRITES: Final = 1000
-"""A group takes no more writes than this. The index of words is written once a group, so bigger is cheaper."""
+"""A group takes no more writes than this."""
 
 GROUP_SECONDS: Final = 0.05
 """A group takes no further write after this time, so that the first of it does not wait for hundreds of long ones."""
@@ -94,7 +94,9 @@ def _run_one(conn: sqlite3.Connection, waiting: Waiting) -> outcome.Outcome[Any]
     return outcome.Value(value)
 
 
-def commit_group(conn: sqlite3.Connection, first: Waiting, following: Callable[[], Waiting | None]) -> list[Finished]:
+def commit_group(
+    conn: sqlite3.Connection, indexer: Indexer, first: Waiting, following: Callable[[], Waiting | None]
+) -> list[Finished]:
     """Run a write and those that `following` gives, commit, and return the outcome of each, in order.
 
     If the group as a whole cannot be committed, nothing of it is written and each gets the error.
@@ -103,6 +105,7 @@ def commit_group(conn: sqlite3.Connection, first: Waiting, following: Callable[[
     outcomes: list[outcome.Outcome[Any]] = []
     started = time.monotonic()
     waiting: Waiting | None = first
+    full = False
     try:
         while waiting is not None:
             taken.append(waiting)
@@ -111,8 +114,8 @@ def commit_group(conn: sqlite3.Connection, first: Waiting, following: Callable[[
             outcomes.append(_run_one(conn, waiting))
             full = len(taken) >= GROUP_WRITES or time.monotonic() - started > GROUP_SECONDS
             waiting = None if full else following()
-        # After all savepoints, see the table search_queue.
-        search.index_queued(conn)
+        # After all savepoints: FTS5 writes a segment at each.
+        indexer.at_commit(busy=full)
         conn.execute("COMMIT")
     except Exception as error:  # noqa: BLE001 - each waiting task must hear of it, else it waits for ever
         if conn.in_transaction:
@@ -143,6 +146,7 @@ class WriterThread:
         close: Callable[[sqlite3.Connection], None],
     ) -> None:
         self._conn = conn
+        self._indexer = Indexer(conn)
         self._deliver = deliver
         self._close = close
         self._token = trio.lowlevel.current_trio_token()
@@ -175,7 +179,7 @@ class WriterThread:
 
     def _commit_next(self) -> bool:
         """Commit one group; return whether there is more to come."""
-        first = self._queue.get()
+        first = self._next()
         if first is None:
             return False
         stopping = False
@@ -189,10 +193,21 @@ class WriterThread:
             stopping = waiting is None
             return waiting
 
-        finished = commit_group(self._conn, first, following)
+        finished = commit_group(self._conn, self._indexer, first, following)
         try:
             self._token.run_sync_soon(self._deliver, finished)
         except trio.RunFinishedError:
             # The event loop is gone and with it all who wait; what is queued is still written.
             pass
+        if self._indexer.due:
+            self._indexer.step()
         return not stopping
+
+    def _next(self) -> Waiting | None:
+        """Wait for a write; index words meanwhile. What is not indexed at the end is at the next start."""
+        while self._indexer.behind:
+            try:
+                return self._queue.get_nowait()
+            except queue.Empty:
+                self._indexer.step()
+        return self._queue.get()

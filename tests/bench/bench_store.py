@@ -140,10 +140,12 @@ async def fill(path: Path, count: int) -> dict[str, list[float]]:
             if not batch:
                 return rates
             way, size = ("one a write", 1) if done < ALONE else (f"{PER_WRITE} a write", PER_WRITE)
+            cpu = time.process_time()
             seconds = await _capture_all(database, batch, size, done)
+            cpu = (time.process_time() - cpu) / len(batch) * 1e6
             done += len(batch)
             rates[way].append(len(batch) / seconds)
-            print(f"  {done:9,} messages, {way}: {rates[way][-1]:8,.0f} /s", flush=True)
+            print(f"  {done:9,} messages, {way}: {rates[way][-1]:8,.0f} /s, {cpu:4.0f} us of CPU each", flush=True)
 
 
 async def _capture_all(database: Database, batch: list[Message], size: int, done: int) -> float:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from edgebotd.events import Conversation, Message, TextPart
-from edgebotd.store import bots, connection, conversations, search
+from edgebotd.store import bots, connection, conversations, indexing
 from edgebotd.store.bots import StoredBot
 
 BOTS = ("anna", "bert", "carl")
@@ -64,9 +64,11 @@ def furnished() -> Iterator[sqlite3.Connection]:
 
 
 def index_text(conn: sqlite3.Connection) -> list[tuple[object, ...]]:
-    """Return everything that the index of words holds: (word, rowid, place)."""
-    search.index_queued(conn)
-    conn.execute("CREATE VIRTUAL TABLE temp.held USING fts5vocab('main', 'message_words', 'instance')")
-    held = conn.execute("SELECT term, doc, offset FROM temp.held ORDER BY doc, offset, term").fetchall()
-    conn.execute("DROP TABLE temp.held")
+    """Return everything that the index of words holds: (word, seq, place)."""
+    indexing.index_all(conn)
+    held: list[tuple[object, ...]] = []
+    for shard in range(indexing.SHARDS):
+        conn.execute(f"CREATE VIRTUAL TABLE temp.held USING fts5vocab('main', 'message_words_{shard}', 'instance')")
+        held += conn.execute("SELECT term, doc, offset FROM temp.held ORDER BY doc, offset, term").fetchall()
+        conn.execute("DROP TABLE temp.held")
     return held

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgebotd.errors import Conflict, NotFound
 from edgebotd.events import AttachmentPart, Message, TextPart, ToolCallPart
-from edgebotd.store import attachments, conversations, messages, search
+from edgebotd.store import attachments, conversations, indexing, messages, search
 from tests.store.made import conversation_id, furnished, index_text, message
 
 
@@ -85,7 +85,7 @@ def test_many_at_once_are_as_if_put_one_by_one(conn: sqlite3.Connection) -> None
 
 
 def search_in(conn: sqlite3.Connection, text: str, **more: Any) -> list[search.Hit]:
-    search.index_queued(conn)
+    indexing.index_all(conn)
     return search.search(conn, text, None, **more)
 
 
@@ -128,7 +128,7 @@ def test_deleting_takes_words_keys_and_links_too(conn: sqlite3.Connection) -> No
     for n in range(5):
         put = messages.put(conn, message(f"needle {n}", f"r{n}", number=n % 2), external_keys=[f"row-{n}"])
         attachments.link(conn, sha, "anna", put.message.id, "a.txt")
-    search.index_queued(conn)
+    indexing.index_all(conn)
     assert messages.delete_of_conversation(conn, conversation_id("anna", 1), limit=1) == 1
     assert messages.delete_of_conversation(conn, conversation_id("anna", 1)) == 1
     assert messages.delete_of_conversation(conn, conversation_id("anna", 1)) == 0
@@ -186,12 +186,12 @@ def test_messages_and_index_agree_with_a_model(steps: list[tuple[str, str, int, 
                 messages.delete_of_conversation(conn, conversation_id(bot_id, number))
                 model = {key: value for key, value in model.items() if key[:2] != (bot_id, number)}
             else:
-                search.index_queued(conn)
+                indexing.index_all(conn)
         for bot_id in ("anna", "bert"):
             found = sorted(texts(messages.page(conn, bot_id, limit=100)))
             assert found == sorted(text for key, text in model.items() if key[0] == bot_id)
         held = index_text(conn)
-        search.check(conn)
+        indexing.check(conn)
         for word in ("alpha", "gamma", "delta", "本語", '"alpha beta"'):
             wanted = word.strip('"')
             hits = {
@@ -199,5 +199,5 @@ def test_messages_and_index_agree_with_a_model(steps: list[tuple[str, str, int, 
             }
             holding = {key for key, text in model.items() if wanted in text.lower().replace("é", "e")}
             assert hits == {(bot_id, conversation_id(bot_id, n), f"r{run}") for bot_id, n, run in holding}
-        search.rebuild(conn)
+        indexing.reset(conn)
         assert index_text(conn) == held

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebotd.store import bots, conversations, messages, search, words
+from edgebotd.store import bots, conversations, indexing, messages, search, words
 from tests.store.made import BOTS, conversation_id, furnished, message
 
 
 def fill(conn: sqlite3.Connection, *texts: str, bot_id: str = "anna") -> None:
     for text in texts:
-        run = conn.execute("SELECT value FROM message_seq").fetchone()[0] + 1
+        run = conn.execute("SELECT coalesce(max(seq), 0) FROM messages").fetchone()[0] + 1
         messages.put(conn, message(text, f"r{run}", bot_id=bot_id))
-    search.index_queued(conn)
+    indexing.index_all(conn)
 
 
 def found(
@@ -97,7 +97,7 @@ def test_whatever_is_typed_and_stored_the_search_answers() -> None:
             nonlocal count
             count += 1
             messages.put(conn, message(text, f"r{count}"))
-            search.index_queued(conn)
+            indexing.index_all(conn)
             for query in (text, "".join(pieces), " ".join(pieces)):
                 search.search(conn, query, None)
             terms = words.parse_query(f'"{text.replace(chr(34), " ")}"')
@@ -106,7 +106,7 @@ def test_whatever_is_typed_and_stored_the_search_answers() -> None:
                 assert f"r{count}" in {hit.message.run_id for hit in hits}, "a text is found by itself"
 
         answers()
-        search.check(conn)
+        indexing.check(conn)
 
 
 def test_newest_come_first_over_all_bots_and_pages_go_on(conn: sqlite3.Connection) -> None:
@@ -118,12 +118,7 @@ def test_newest_come_first_over_all_bots_and_pages_go_on(conn: sqlite3.Connectio
 
 
 @pytest.mark.parametrize("query", ["needle", "needl*", "nee*", '"the needle"'])
-def test_many_matches_in_several_bots_are_merged_in_order(
-    conn: sqlite3.Connection, query: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """More matches than are probed, so that every bot is asked by itself."""
-    monkeypatch.setattr(search, "PROBED", 10)
-    monkeypatch.setattr(search, "WINDOW", 4)
+def test_many_matches_in_several_bots_are_merged_in_order(conn: sqlite3.Connection, query: str) -> None:
     for n in range(90):
         fill(conn, f"the needle {n}", bot_id=BOTS[(n * n) % 3])
     newest = list(reversed(range(1, 91)))
@@ -135,11 +130,7 @@ def test_many_matches_in_several_bots_are_merged_in_order(
     assert found(conn, query, some, limit=90, before_seq=40) == [seq for seq in allowed if seq < 40]
 
 
-@pytest.mark.parametrize("probed", [1, 1000])
-def test_bots_that_are_not_allowed_give_nothing(
-    conn: sqlite3.Connection, probed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(search, "PROBED", probed)
+def test_bots_that_are_not_allowed_give_nothing(conn: sqlite3.Connection) -> None:
     for bot_id in BOTS:
         fill(conn, "needle", bot_id=bot_id)
     assert found(conn, "needle", frozenset()) == []
@@ -149,11 +140,7 @@ def test_bots_that_are_not_allowed_give_nothing(
     assert in_bert == []
 
 
-@pytest.mark.parametrize("probed", [1, 1000])
-def test_deleted_conversations_and_removed_bots_are_not_found(
-    conn: sqlite3.Connection, probed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(search, "PROBED", probed)
+def test_deleted_conversations_and_removed_bots_are_not_found(conn: sqlite3.Connection) -> None:
     for bot_id in BOTS:
         fill(conn, "needle", bot_id=bot_id)
     conversations.delete(conn, conversation_id("anna"), 5)
@@ -166,7 +153,7 @@ def test_deleted_conversations_and_removed_bots_are_not_found(
 def test_one_conversation_can_be_searched(conn: sqlite3.Connection) -> None:
     for n in range(6):
         messages.put(conn, message("needle", f"r{n}", number=n % 2))
-    search.index_queued(conn)
+    indexing.index_all(conn)
     hits = search.search(conn, "needle", None, conversation_id=conversation_id("anna", 1))
     assert [hit.message.seq for hit in hits] == [6, 4, 2]
 

@@ -73,8 +73,10 @@ CREATE TABLE bots (
     removed_at INTEGER
 ) STRICT;
 
+-- The number stands for the conversation in messages.
 CREATE TABLE conversations (
-    id          TEXT PRIMARY KEY,
+    number      INTEGER PRIMARY KEY,
+    id          TEXT NOT NULL UNIQUE,
     bot_id      TEXT NOT NULL REFERENCES bots (id),
     session_key TEXT NOT NULL,
     title       TEXT,
@@ -94,54 +96,77 @@ CREATE TABLE read_markers (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX read_markers_of_conversation ON read_markers (conversation_id);
 
--- The last seq that a message got. Never taken from max(): the seq of a deleted message must not come again.
-CREATE TABLE message_seq (
-    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-    value    INTEGER NOT NULL
-) STRICT;
-INSERT INTO message_seq VALUES (1, 0);
-
--- key = (number of the bot << 40) | seq: a bot's history is one range of the table, newest last, and the key is the
--- rowid of the search index, so that a search in some bots reads their ranges of a word's list and nothing else.
+-- seq counts the messages of all bots. AUTOINCREMENT: the seq of a deleted message must not come again. New rows go to
+-- the end of the table; a bot's and a conversation's messages are ranges of small indexes, in order of seq.
 CREATE TABLE messages (
-    key             INTEGER PRIMARY KEY,
-    id              TEXT NOT NULL,
-    bot_number      INTEGER NOT NULL,
-    conversation_id TEXT NOT NULL REFERENCES conversations (id),
-    run_id          TEXT NOT NULL,
-    role            TEXT NOT NULL,
-    state           TEXT NOT NULL,
-    source          TEXT NOT NULL,
-    user_id         TEXT,
-    created_at      INTEGER NOT NULL,
-    edited_at       INTEGER,
-    parts           TEXT NOT NULL
+    seq                 INTEGER PRIMARY KEY AUTOINCREMENT,
+    id                  TEXT NOT NULL,
+    bot_number          INTEGER NOT NULL,
+    conversation_number INTEGER NOT NULL REFERENCES conversations (number),
+    run_id              TEXT NOT NULL,
+    role                TEXT NOT NULL,
+    state               TEXT NOT NULL,
+    source              TEXT NOT NULL,
+    user_id             TEXT,
+    created_at          INTEGER NOT NULL,
+    edited_at           INTEGER,
+    parts               TEXT NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX messages_by_run ON messages (run_id, role, conversation_id);
+CREATE UNIQUE INDEX messages_by_run ON messages (run_id, role, conversation_number);
 CREATE UNIQUE INDEX messages_by_id ON messages (id, bot_number);
-CREATE INDEX messages_of_conversation ON messages (conversation_id);
+CREATE INDEX messages_of_conversation ON messages (conversation_number);
+CREATE INDEX messages_of_bot ON messages (bot_number);
 
 -- Ids of rows in a bot's own history that are stored already.
 CREATE TABLE external_keys (
     bot_number  INTEGER NOT NULL,
     key         TEXT NOT NULL,
-    message_key INTEGER NOT NULL REFERENCES messages (key) ON DELETE CASCADE,
+    message_seq INTEGER NOT NULL REFERENCES messages (seq) ON DELETE CASCADE,
     PRIMARY KEY (bot_number, key)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX external_keys_of_message ON external_keys (message_key);
+CREATE INDEX external_keys_of_message ON external_keys (message_seq);
 
--- Holds no text of its own: the words come prepared (store/words.py), so unicode61 only splits at spaces. Marks count
--- as letters for scripts that write vowels with them; private-use characters do not occur.
-CREATE VIRTUAL TABLE message_words USING fts5 (
-    words, content = '', columnsize = 0, prefix = '2 3 4',
+-- The search index; its rowid is the message's seq. Four tables, a bot's words in number % 4 (store/indexing.py says
+-- why). They hold no text of their own: the words come prepared (store/words.py), so unicode61 only splits at spaces.
+-- Marks count as letters for scripts that write vowels with them; a private-use character marks the bot's own token.
+CREATE VIRTUAL TABLE message_words_0 USING fts5 (
+    words, content = '', columnsize = 0, prefix = '4',
     tokenize = "unicode61 remove_diacritics 0 categories 'L* N* M* Co'"
 );
+CREATE VIRTUAL TABLE message_words_1 USING fts5 (
+    words, content = '', columnsize = 0, prefix = '4',
+    tokenize = "unicode61 remove_diacritics 0 categories 'L* N* M* Co'"
+);
+CREATE VIRTUAL TABLE message_words_2 USING fts5 (
+    words, content = '', columnsize = 0, prefix = '4',
+    tokenize = "unicode61 remove_diacritics 0 categories 'L* N* M* Co'"
+);
+CREATE VIRTUAL TABLE message_words_3 USING fts5 (
+    words, content = '', columnsize = 0, prefix = '4',
+    tokenize = "unicode61 remove_diacritics 0 categories 'L* N* M* Co'"
+);
+-- Few and big segments: words are indexed in batches of thousands, and a batch must not be split by its memory (32 MB).
+INSERT INTO message_words_0 (message_words_0, rank) VALUES ('hashsize', 33554432);
+INSERT INTO message_words_0 (message_words_0, rank) VALUES ('automerge', 8);
+INSERT INTO message_words_1 (message_words_1, rank) VALUES ('hashsize', 33554432);
+INSERT INTO message_words_1 (message_words_1, rank) VALUES ('automerge', 8);
+INSERT INTO message_words_2 (message_words_2, rank) VALUES ('hashsize', 33554432);
+INSERT INTO message_words_2 (message_words_2, rank) VALUES ('automerge', 8);
+INSERT INTO message_words_3 (message_words_3, rank) VALUES ('hashsize', 33554432);
+INSERT INTO message_words_3 (message_words_3, rank) VALUES ('automerge', 8);
 
--- Messages whose words are not in the index yet; `old` is the text that the index has for them. Emptied at the end of
--- each group of writes: FTS5 writes a segment at each savepoint, which would cost one per message.
+-- The index has the words of all messages up to this seq; those behind it wait for the next batch.
+CREATE TABLE search_state (
+    only_row    INTEGER PRIMARY KEY CHECK (only_row = 1),
+    indexed_seq INTEGER NOT NULL
+) STRICT;
+INSERT INTO search_state VALUES (1, 0);
+
+-- Messages that were edited or deleted since; `old` is the text that the index has for them.
 CREATE TABLE search_queue (
-    key INTEGER PRIMARY KEY,
-    old TEXT
+    seq        INTEGER PRIMARY KEY,
+    bot_number INTEGER NOT NULL,
+    old        TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE turns (
