@@ -3,6 +3,7 @@
 
 const at = (id) => document.getElementById(id);
 const LONGEST_LIST = 200;
+const RETRY_MS = 2000;
 
 /** Call the API; throw what it says in words. */
 async function call(method, path, body) {
@@ -78,8 +79,8 @@ async function enter() {
   try {
     me = await call("GET", "/api/me");
   } catch (error) {
-    if (error.status !== 401) tell(error.message);
-    askLogin("Log in", (typed) => call("POST", "/api/login", typed));
+    if (error.status === 401) askLogin("Log in", (typed) => call("POST", "/api/login", typed));
+    else setTimeout(enter, RETRY_MS); // a restart, or a proxy that speaks for the daemon: who is logged in stays so
     return;
   }
   at("house").hidden = false;
