@@ -5,7 +5,6 @@ Source: https://chromedevtools.github.io/devtools-protocol/
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -96,11 +95,6 @@ class Page:
         """Whether an element is there for the eye: it takes up room."""
         return bool(await self.evaluate(f"document.querySelector({selector!r})?.getClientRects().length > 0"))
 
-    async def screenshot(self, path: Path) -> None:
-        """Write what is seen now as a PNG."""
-        answer = await self.call("Page.captureScreenshot")
-        path.write_bytes(base64.b64decode(answer["data"]))
-
 
 @asynccontextmanager
 async def open_page(folder: Path, width: int = 1200, height: int = 800) -> AsyncIterator[Page]:
@@ -116,12 +110,12 @@ async def open_page(folder: Path, width: int = 1200, height: int = 800) -> Async
     )
     browser.start()
     try:
-        address = profile / "DevToolsActivePort"
+        address = trio.Path(profile / "DevToolsActivePort")
         with trio.fail_after(_START_SECONDS):
-            while not (address.exists() and address.read_text().count("\n")):
+            while not (await address.exists() and (await address.read_text()).count("\n")):
                 assert browser.running, browser.last_lines()
                 await trio.sleep(_LOOK_SECONDS)
-        port = int(address.read_text().split("\n")[0])
+        port = int((await address.read_text()).split("\n")[0])
         async with httpx2.AsyncClient() as client:
             targets = (await client.get(f"http://127.0.0.1:{port}/json")).json()
         url = next(target["webSocketDebuggerUrl"] for target in targets if target["type"] == "page")

@@ -25,8 +25,8 @@ class Demo:
 
     def __init__(self, folder: Path) -> None:
         environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-m", "edgebotd", "demo", "--state-dir", folder / "state", "--bind"]
-        self.program = Program([*command, "127.0.0.1:0"], env=environment, log=folder / "demo.log")
+        command = [sys.executable, "-m", "edgebotd", "demo", "--bind", "127.0.0.1:0"]
+        self.program = Program([*command, "--state-dir", folder / "state"], env=environment, log=folder / "demo.log")
         self.program.start()
         self.program.wait_until(lambda: "Ctrl-C stops it" in self.printed, 30, "the demo")
         link = re.search(r"(http://\S+)/#code=\S+", self.printed)
