@@ -124,10 +124,14 @@ def _connect(name: str, cache_kib: int) -> sqlite3.Connection:
     conn = sqlite3.connect(
         name, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False, cached_statements=256
     )
-    conn.execute("PRAGMA foreign_keys = ON")
-    # Savepoints keep copies of pages; in temporary files they halve the rate of writes.
-    conn.execute("PRAGMA temp_store = MEMORY")
-    conn.execute(f"PRAGMA cache_size = -{cache_kib}")
+    try:
+        conn.execute("PRAGMA foreign_keys = ON")
+        # Savepoints keep copies of pages; in temporary files they halve the rate of writes.
+        conn.execute("PRAGMA temp_store = MEMORY")
+        conn.execute(f"PRAGMA cache_size = -{cache_kib}")
+    except BaseException:
+        conn.close()
+        raise
     return conn
 
 
