@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import jsonschema
@@ -13,91 +15,13 @@ from pydantic_core import PydanticSerializationError
 from edgebotd import events
 from edgebotd.access import AccessClass, Grant
 from edgebotd.events import CATALOGUE, EVENT_ADAPTER, Kept, catalogue_schema, encode, row_of
-
-CONVERSATION = "c_" + "a" * 20
-
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "bot-activity": {"botId": "atlas", "activity": "tool", "detail": "bash"},
-    "bots-status-update": {
-        "bots": [
-            {
-                "botId": "atlas",
-                "state": "connected",
-                "source": "connection",
-                "sinceAt": 1,
-                "name": "Atlas",
-                "kind": "echo",
-            },
-            {"botId": "iris", "state": "stopped", "source": "connection", "sinceAt": 1, "name": "Iris", "kind": "echo"},
-        ]
-    },
-    "bot:status": {"botId": "atlas", "state": "error", "reason": "needs_pairing", "source": "connection", "sinceAt": 5},
-    "chat-status": {"botId": "atlas", "conversationId": CONVERSATION, "runId": "r1", "state": "stopping", "at": 3},
-    "chat-delta": {"botId": "atlas", "conversationId": CONVERSATION, "runId": "r1", "offset": 4, "text": "hello"},
-    "chat-message": {
-        "botId": "atlas",
-        "conversationId": CONVERSATION,
-        "message": {
-            "id": "m1",
-            "botId": "atlas",
-            "conversationId": CONVERSATION,
-            "runId": "r1",
-            "role": "assistant",
-            "parts": [
-                {"type": "text", "text": "hi"},
-                {"type": "toolCall", "toolCallId": "t1", "name": "bash", "arguments": {"command": "ls"}},
-                {"type": "toolResult", "toolCallId": "t1", "result": "a b"},
-                {"type": "attachment", "sha256": "0" * 64, "name": "a.png", "mediaType": "image/png", "size": 3},
-                {"type": "error", "message": "the model was away"},
-            ],
-            "createdAt": 1,
-        },
-    },
-    "conversation-update": {"botId": "atlas", "conversationId": CONVERSATION, "change": "deleted"},
-    "code-session:status": {"botId": "atlas", "sessionId": "s1", "state": "running", "at": 1},
-    "code-session:event": {"botId": "atlas", "sessionId": "s1", "kind": "diff", "data": {"a": [1, None]}},
-    "docker:status": {
-        "engine": {"state": "up", "version": "28", "sinceAt": 1},
-        "containers": [
-            {"name": "atlas-1", "botId": "atlas", "state": "running", "sinceAt": 1},
-            {"name": "db", "state": "running", "sinceAt": 1},
-        ],
-        "pulls": [{"image": "x", "bytesDone": 1}],
-    },
-    "bot-log": {"botId": "atlas", "lines": [{"at": 1, "text": "listening"}]},
-    "provision-log": {"provisionId": "p1", "step": "pull", "text": "50 %", "at": 1},
-    "provision-done": {"provisionId": "p1", "ok": False, "reason": "name taken", "at": 1},
-    "auth-profiles:refreshed": {"profileId": "anthropic:work", "outcome": "refreshed", "expiresAt": 9, "at": 1},
-    "auth-profiles:usage-updated": {
-        "profileId": "anthropic:work",
-        "botIds": ["atlas", "iris"],
-        "windows": [{"name": "5 h", "usedPercent": 40.5, "resetsAt": 9}],
-        "fetchedAt": 1,
-    },
-    "alert": {"alertId": "a1", "severity": "critical", "state": "open", "title": "login dead", "at": 1},
-    "job:status": {"job": "retention", "state": "waiting", "at": 1},
-}
+from tests.event_examples import CONVERSATION, EXAMPLES, JOURNALLED, example
 
 ADMIN = AccessClass("root", admin=True, every_bot=Grant.OPERATE)
 ATLAS_ONLY = AccessClass("ann", views=frozenset({"atlas"}))
 NOTHING = AccessClass("bob")
 
 ADMINS_ONLY = {"provision-log", "provision-done", "auth-profiles:refreshed", "job:status"}
-JOURNALLED = {
-    "bot:status",
-    "chat-message",
-    "conversation-update",
-    "code-session:status",
-    "code-session:event",
-    "provision-log",
-    "provision-done",
-    "auth-profiles:refreshed",
-    "alert",
-}
-
-
-def example(type_: str) -> events.Event:
-    return EVENT_ADAPTER.validate_python({"type": type_, **EXAMPLES[type_]})
 
 
 def keys_of(value: Any) -> set[str]:
@@ -197,3 +121,50 @@ def test_text_that_is_no_unicode_is_refused() -> None:
 def test_bot_ids_outside_the_pattern_are_refused(bot_id: str) -> None:
     with pytest.raises(ValidationError):
         events.BotActivity(bot_id=bot_id, activity="idle")
+
+
+WITHOUT_A_ROW = """
+import importlib
+from typing import Literal
+from edgebotd.events import catalogue
+from edgebotd.events.model import BotEvent
+
+class Surprise(BotEvent):
+    type: Literal["surprise"] = "surprise"
+
+try:
+    importlib.reload(catalogue)
+except RuntimeError as refused:
+    print(refused)
+"""
+
+
+def test_a_type_without_a_row_fails_the_build() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_A_ROW], capture_output=True, text=True, check=True)
+    assert "Surprise" in done.stdout
+
+
+@pytest.mark.parametrize("type_", CATALOGUE)
+def test_each_type_has_one_model_whose_bot_events_name_their_bot(type_: str) -> None:
+    model = CATALOGUE[type_].model
+    assert type(example(type_)) is model  # it is a member of the union, discriminated by its type
+    of_bots = {type_ for type_ in CATALOGUE if issubclass(CATALOGUE[type_].model, events.BotEvent)}
+    assert (type_ in of_bots) == ("botId" in EXAMPLES[type_])
+
+
+def integer_keys(schema: dict[str, Any]) -> set[str]:
+    """Return the names of all members that hold a number."""
+    found: set[str] = set()
+    for model in schema["$defs"].values():
+        for name, member in model.get("properties", {}).items():
+            kinds = {one.get("type") for one in [member, *member.get("anyOf", ())]}
+            if kinds & {"integer", "number"}:
+                found.add(name)
+    return found
+
+
+def test_times_end_in_at_and_durations_say_their_unit() -> None:
+    """Section 5, time: what is an instant is named so, alone (`at`) or as an ending."""
+    counts = {"offset", "size", "seq", "readSeq", "restarts", "bytesDone", "bytesTotal", "usedPercent"}
+    for name in integer_keys(catalogue_schema()) - counts:
+        assert name == "at" or name.endswith(("At", "Seconds", "Ms")), name

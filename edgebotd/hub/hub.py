@@ -67,7 +67,7 @@ class Hub:
         self._delta_offered = trio.Event()
         self._subscriptions = Subscriptions(log, settings, counters, clock=clock, rng=rng, tick=self._tick)
         self._replayer = Replayer(log, self._subscriptions, database, settings, counters, epoch, nursery)
-        self._polls = Polls(log, database, settings, counters)
+        self._polls = Polls(log, database, settings, counters, clock)
 
     # In
 

@@ -22,7 +22,7 @@ _PAGE_EVENTS: Final = 500
 
 
 class _Waiter:
-    """A poll that waits. `principal` is as of now; None once it was revoked."""
+    """A poll under way. `principal` is as of now; None once it was revoked."""
 
     __slots__ = ("principal", "request", "woken")
 
@@ -31,19 +31,31 @@ class _Waiter:
         self.principal: Principal | None = request.principal
         self.woken = trio.Event()
 
+    def audience(self) -> Audience | None:
+        """Return who asks, with the rights of now; None: nobody any more."""
+        if self.principal is None:
+            return None
+        return Audience(narrowed(self.principal.access_class(), self.request.bots), self.request.types)
+
 
 class Polls:
     """Answers polls, and lets those wait for which there is nothing.
 
     At most `max_streams` wait at once, `max_streams_per_user` of one user; the full case: the answer comes at once,
     empty.
+
+    Args:
+        clock: wall clock in Unix milliseconds.
     """
 
-    def __init__(self, log: EventLog, database: Database, settings: HubSettings, counters: Counters) -> None:
+    def __init__(
+        self, log: EventLog, database: Database, settings: HubSettings, counters: Counters, clock: Callable[[], int]
+    ) -> None:
         self._log = log
         self._database = database
         self._settings = settings
         self._counters = counters
+        self._clock = clock
         self._waiters: dict[_Waiter, None] = {}
         self._draining = False
 
@@ -68,29 +80,35 @@ class Polls:
         """Answer with what came after the cursor, after waiting up to `wait` seconds for the first of it."""
         plan = self._log.plan(request.cursor)
         self._counters.opened[f"poll_{plan.verdict.value}"] += 1
-        if plan.after is None:
-            await trio.lowlevel.checkpoint()
-            events = self._log.snapshot_json(_audience(request, request.principal))
-            return self._answer(plan, (self._log.life, self._log.head), events)
-        if not plan.from_ring:
-            return await self._from_journal(plan, plan.after, request)
         waiter = _Waiter(request)
-        seq = plan.after[1]
-        found: list[str] = []
         room = self._room(request.principal)
         self._waiters[waiter] = None
         try:
-            with trio.move_on_after(wait if room else 0):
-                while waiter.principal is not None:
-                    if seq < self._log.ring.floor:
-                        return await self._from_journal(plan, (self._log.life, seq), request)
-                    found, seq = self._page(_audience(request, waiter.principal), seq)
-                    if found or self._draining:
-                        break
-                    await waiter.woken.wait()
-                    waiter.woken = trio.Event()
+            return await self._answered(waiter, plan, self._longest(request.principal, wait) if room else 0)
         finally:
             del self._waiters[waiter]
+
+    def _longest(self, principal: Principal, wait: float) -> float:
+        # Never later than the session, as a stream (CHANNEL C14).
+        return wait if principal.expires_at is None else min(wait, (principal.expires_at - self._clock()) / 1000)
+
+    async def _answered(self, waiter: _Waiter, plan: Plan, wait: float) -> PollAnswer:
+        if plan.after is None:
+            await trio.lowlevel.checkpoint()
+            return self._answer(plan, (self._log.life, self._log.head), self._snapshot(waiter))
+        if not plan.from_ring:
+            return await self._from_journal(plan, plan.after, waiter)
+        seq = plan.after[1]
+        found: list[str] = []
+        with trio.move_on_after(max(0, wait)):
+            while (audience := waiter.audience()) is not None:
+                if seq < self._log.ring.floor:
+                    return await self._from_journal(plan, (self._log.life, seq), waiter)
+                found, seq = self._page(audience, seq)
+                if found or self._draining:
+                    break
+                await waiter.woken.wait()
+                waiter.woken = trio.Event()
         await trio.lowlevel.checkpoint()
         return self._answer(plan, (self._log.life, seq), found)
 
@@ -109,27 +127,27 @@ class Polls:
             seq = entry.seq
         return found, self._log.head
 
-    async def _from_journal(self, plan: Plan, after: Position, request: StreamRequest) -> PollAnswer:
+    async def _from_journal(self, plan: Plan, after: Position, waiter: _Waiter) -> PollAnswer:
         bound = (self._log.life, self._log.head)
         page = await self._database.read(partial(read_page, after=after, limit=_PAGE_EVENTS))
         if not page.intact:
-            events = self._log.snapshot_json(_audience(request, request.principal))
-            return self._answer(self._log.evicted(), (self._log.life, self._log.head), events)
-        audience = _audience(request, request.principal)
+            return self._answer(self._log.evicted(), (self._log.life, self._log.head), self._snapshot(waiter))
+        audience = waiter.audience()  # of now: it may have been revoked while the page was read
+        if audience is None:
+            return self._answer(plan, after, [])
         rows = [row for row in page.rows if (row.life, row.seq) <= bound]
         found = [row.data for row in rows if row_visible(row, audience)]
         if len(rows) == len(page.rows) == _PAGE_EVENTS:
             return self._answer(plan, (rows[-1].life, rows[-1].seq), found)
         # All that was journalled up to `bound` is here. The snapshot is as of now: what was released while the page
         # was read comes again with the next poll, as the cursor says; a snapshot's events bear that.
-        found += self._log.snapshot_json(audience)
-        return self._answer(plan, max(bound, after), found)
+        return self._answer(plan, max(bound, after), found + self._log.snapshot_json(audience))
+
+    def _snapshot(self, waiter: _Waiter) -> list[str]:
+        audience = waiter.audience()
+        return [] if audience is None else self._log.snapshot_json(audience)
 
     def _answer(self, plan: Plan, position: Position, events: list[str]) -> PollAnswer:
         reason = None if plan.reason is None else plan.reason.value
         cursor = self._log.cursor(position[1], position[0])
         return PollAnswer(plan.verdict.value, reason, cursor, tuple(events))
-
-
-def _audience(request: StreamRequest, principal: Principal) -> Audience:
-    return Audience(narrowed(principal.access_class(), request.bots), request.types)

@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 
-from edgebotd.access import Principal
+from edgebotd.access import Grant, Principal
 from edgebotd.hub import frames
 from edgebotd.hub.backlog import Item, Raw
 from edgebotd.hub.counters import Counters
@@ -227,7 +227,12 @@ class Subscriptions:
                 stream.principal = now
                 self._set_age(stream)
                 group = stream.group
-                self.regroup(stream, group.types, group.logs)
+                watched = group.logs, stream.stats
+                logs = frozenset(bot_id for bot_id in group.logs if now.grant_on(bot_id) is Grant.OPERATE)
+                stream.stats = frozenset(now.visible(stream.stats))
+                self.regroup(stream, group.types, logs)
+                if watched != (logs, stream.stats):
+                    self.watch_changed()
 
     def regroup(self, stream: Stream, types: frozenset[str] | None, logs: frozenset[str]) -> None:
         """Put a stream where its principal and its wishes say; send what looks different now."""
@@ -297,6 +302,8 @@ class Subscriptions:
                 self.fanout.close(stream, stream.ending)
             else:
                 self.end(stream, Bye.SESSION if stream.session_end else Bye.AGE)
+                if stream.session_end:
+                    stream.deadline = now  # the next scan cuts what has not been read: that is when the session ends
 
     def _set_age(self, stream: Stream) -> None:
         now = trio.current_time()
@@ -304,8 +311,8 @@ class Subscriptions:
         deadline = now + self._rng.uniform(0.8, 1.0) * age - _BETWEEN_SCANS
         stream.session_end = False
         if stream.principal.expires_at is not None:
-            # Earlier by the pause between two scans: never later than the session (CHANNEL C14).
-            expires = now + (stream.principal.expires_at - self._clock()) / 1000 - _BETWEEN_SCANS
+            # Earlier by two scans, one says `bye` and one cuts: never later than the session (CHANNEL C14).
+            expires = now + (stream.principal.expires_at - self._clock()) / 1000 - 2 * _BETWEEN_SCANS
             if expires < deadline:
                 deadline, stream.session_end = expires, True
         stream.deadline = deadline

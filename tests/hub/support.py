@@ -73,6 +73,25 @@ class SlowCommits(Database):
         return await self._real.read(query)
 
 
+class SlowReads(Database):
+    """A database whose reads take their time."""
+
+    def __init__(self, database: Database, seconds: float) -> None:
+        super().__init__()
+        self._real = database
+        self._seconds = seconds
+
+    @override
+    def submit(self, write: Callable[[Transaction], T], done: Callable[[outcome.Outcome[T]], None]) -> None:
+        self._real.submit(write, done)
+
+    @override
+    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        result = await self._real.read(query)
+        await trio.sleep(self._seconds)
+        return result
+
+
 @asynccontextmanager
 async def hub_on(database: Database, settings: HubSettings | None = None, life: int = 1) -> AsyncIterator[Hub]:
     """Open a hub on a database that may have seen earlier lives."""

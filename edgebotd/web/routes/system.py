@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from edgebotd import __version__
+from edgebotd.access import Grant
 from edgebotd.errors import Problem
 from edgebotd.events import AtMs, BotId, BotSummary, Model, catalogue_schema
 from edgebotd.hub.hub import Hub
@@ -77,9 +78,9 @@ class WatchRequest(Model):
 class PollQuery(Model):
     """A poll, as a stream would be asked for."""
 
-    cursor: Annotated[str, Field(max_length=20_000)] = ""
+    cursor: str = ""
     wait: Annotated[float, Field(ge=0, le=3600)] = 25
-    bot: tuple[BotId, ...] | None = None
+    bot: tuple[str, ...] | None = None
     type: tuple[str, ...] | None = None
 
 
@@ -158,6 +159,8 @@ class SystemRoutes:
 
     async def poll(self, call: Call, query: PollQuery) -> Reply:
         """Fetch events without a stream, under the stream's rules."""
+        for bot_id in sorted(query.bot or ()):
+            call.principal.require(bot_id, Grant.VIEW)
         request = StreamRequest(
             call.principal,
             query.cursor or None,
