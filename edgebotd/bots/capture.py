@@ -13,6 +13,7 @@ from edgebotd.bots.runs import MESSAGE_STATES, RUN_STATES, LiveRun
 from edgebotd.errors import Problem
 from edgebotd.events import BotActivity, ChatDelta, ChatStatus, Message, RunState
 from edgebotd.hub.hub import Hub
+from edgebotd.protocol.fields import encodable
 from edgebotd.protocol.run import (
     Activity,
     History,
@@ -112,7 +113,7 @@ class Capture:
         if isinstance(event, RunStatus):
             self._take_status(run, event)
         elif isinstance(event, RunDelta):
-            self._told(run, run.append(event.offset, _clean(event.text)))
+            self._told(run, run.append(event.offset, encodable(event.text)))
         elif isinstance(event, ToolActivity):
             run.tool(event)
             if event.phase == "start":
@@ -134,7 +135,7 @@ class Capture:
     def sync(self, run: LiveRun, text: str) -> None:
         """Take the whole text so far, as a history tells it; what came live in the meantime may be longer."""
         if not run.text.startswith(text):
-            self._told(run, run.replace(_clean(text)))
+            self._told(run, run.replace(encodable(text)))
         run.whole = True
 
     def _told(self, run: LiveRun, news: tuple[int, str] | None) -> None:
@@ -188,7 +189,7 @@ class Capture:
             self.settle_soon(run)
             return
         if event.text and event.outcome is not Outcome.MERGED:
-            self._told(run, run.replace(_clean(event.text)))
+            self._told(run, run.replace(encodable(event.text)))
         detail = event.error
         if event.outcome is Outcome.MERGED:
             detail = "It was answered together with another message."
@@ -334,12 +335,3 @@ class Capture:
             )
             known = self._conversations[session_key] = made.id
         return known
-
-
-def _clean(text: str) -> str:
-    # Half a surrogate pair cannot travel (CHANNEL S25); a gateway's JSON can hold one.
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text

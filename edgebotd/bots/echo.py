@@ -25,7 +25,6 @@ from edgebotd.bots.connector import (
     Outgoing,
     Trouble,
 )
-from edgebotd.hub.delta import utf16_length
 from edgebotd.protocol.run import (
     Activity,
     History,
@@ -38,6 +37,7 @@ from edgebotd.protocol.run import (
     SessionSeen,
     ToolActivity,
 )
+from edgebotd.protocol.utf16 import utf16_length
 
 FEATURES = frozenset(
     {

@@ -33,7 +33,7 @@ from edgebotd.bots.openclaw_history import Archive
 from edgebotd.bots.openclaw_session import NO_SUCH_PARAMETER, SCOPE_UPGRADE, Credentials, Session, error_of
 from edgebotd.bots.openclaw_transport import open_session, refused_upgrade
 from edgebotd.protocol import openclaw
-from edgebotd.protocol.openclaw.fields import mapping, words
+from edgebotd.protocol.fields import mapping, words
 from edgebotd.protocol.openclaw.frames import session_key_of
 from edgebotd.protocol.run import History, Outcome, RunEnded, RunEvent, SessionSeen
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, Final, Protocol
 
 from edgebotd.protocol import openclaw
-from edgebotd.protocol.openclaw.fields import integer, mapping, objects, string
+from edgebotd.protocol.fields import integer, mapping, objects, string
 from edgebotd.protocol.run import Outcome, SessionSeen
 
 PAGE: Final = 500

@@ -8,8 +8,8 @@ import trio
 from pydantic import TypeAdapter
 
 from edgebotd.events import ErrorPart, Part, RunState, TextPart, ToolCallPart, ToolResultPart
-from edgebotd.hub.delta import cut_utf16, utf16_length
 from edgebotd.protocol.run import Outcome, ToolActivity
+from edgebotd.protocol.utf16 import cut_utf16, utf16_length
 
 MessageState = Literal["pending", "final", "failed", "aborted", "interrupted"]
 PARTS: TypeAdapter[tuple[Part, ...]] = TypeAdapter(tuple[Part, ...])

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from edgebotd.events import CATALOGUE, ChatDelta, ChatStatus, Event
-from edgebotd.hub.delta import cut_utf16, utf16_length
 from edgebotd.hub.entry import Entry, to_json
+from edgebotd.protocol.utf16 import cut_utf16, utf16_length
 
 _ORDER: Final = {name: place for place, name in enumerate(CATALOGUE)}
 

@@ -20,9 +20,9 @@ from edgebotd.bots.registry import Registry, open_bots
 from edgebotd.bots.requests import SendAnswer, SendRequest
 from edgebotd.config import BotSettings, ChatSettings
 from edgebotd.events import ChatDelta, ChatStatus, Event, Message, RunState
-from edgebotd.hub.delta import cut_utf16
 from edgebotd.hub.hub import Hub, open_hub
 from edgebotd.hub.settings import HubSettings
+from edgebotd.protocol.utf16 import cut_utf16
 from edgebotd.store import installation
 from edgebotd.store.database import Database, open_database
 

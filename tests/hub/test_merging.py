@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from edgebotd.events import ALL, CATALOGUE, BotsStatusUpdate, ChatDelta
 from edgebotd.hub.backlog import Backlog, compacted
 from edgebotd.hub.coalesce import Coalescer
-from edgebotd.hub.delta import cut_utf16, spliced, utf16_length
+from edgebotd.hub.delta import spliced
 from edgebotd.hub.entry import Audience, Entry, to_json
+from edgebotd.protocol.utf16 import cut_utf16, utf16_length
 from tests.hub.support import ADMIN, activity, delta, statuses
 
 texts = st.text(alphabet="ab\U0001f600é", max_size=6)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from edgebotd.protocol.openclaw.fields import encodable, mapping, objects, words
+from edgebotd.protocol.fields import encodable, mapping, objects, words
 
 MAX_RETRY_SECONDS: Final = 300.0
 """A server may not park a turn for longer."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edgebotd.protocol import sse
+from edgebotd.protocol.fields import json_value, mapping, objects, sequence, words
 from edgebotd.protocol.openai.refusal import Redactor, error_of
-from edgebotd.protocol.openclaw import utf16_length
-from edgebotd.protocol.openclaw.fields import json_value, mapping, objects, sequence, words
 from edgebotd.protocol.run import Activity, Outcome, RunDelta, RunEnded, RunEvent, RunStatus, ToolActivity
+from edgebotd.protocol.utf16 import utf16_length
 
 MAX_REPLY_BYTES: Final = 10 * 1024 * 1024
 """Of a reply's text and of its tools' arguments, together."""

@@ -41,7 +41,7 @@ from edgebotd.protocol.openclaw.history import (
     parse_row,
     parse_sessions,
 )
-from edgebotd.protocol.openclaw.runs import Runs, utf16_length
+from edgebotd.protocol.openclaw.runs import Runs
 from edgebotd.protocol.openclaw.trouble import Kind, Trouble, classify, classify_close, classify_http, no_rights
 
 __all__ = [
@@ -83,5 +83,4 @@ __all__ = [
     "parse_sessions",
     "parse_shutdown",
     "request",
-    "utf16_length",
 ]

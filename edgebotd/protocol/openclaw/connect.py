@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from edgebotd.protocol.openclaw.fields import integer, mapping, string, strings, words
+from edgebotd.protocol.fields import integer, mapping, string, strings, words
 
 READ, WRITE = "operator.read", "operator.write"
 APPROVALS, ADMIN, PAIRING = "operator.approvals", "operator.admin", "operator.pairing"

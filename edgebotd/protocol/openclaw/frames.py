@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgebotd.protocol.openclaw.fields import integer, mapping, string, words
+from edgebotd.protocol.fields import integer, mapping, string, words
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """What a client should accept: the gateway sends up to 26,214,400 bytes, hello and session rows are big."""

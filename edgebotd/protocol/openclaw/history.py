@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgebotd.protocol import run as vocabulary
-from edgebotd.protocol.openclaw.fields import (
+from edgebotd.protocol.fields import (
     integer,
     json_value,
     mapping,

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgebotd.protocol.openclaw.fields import encodable, json_value, mapping, milliseconds, string, text_of, words
+from edgebotd.protocol.fields import encodable, json_value, mapping, milliseconds, string, text_of, words
 from edgebotd.protocol.openclaw.frames import canonical_session_key, session_key_of
 from edgebotd.protocol.openclaw.history import History, session_seen
 from edgebotd.protocol.run import (
@@ -32,6 +32,7 @@ from edgebotd.protocol.run import (
     RunStatus,
     ToolActivity,
 )
+from edgebotd.protocol.utf16 import utf16_length
 
 MAX_ACTIVE = 1000
 """Runs kept at once. When one more starts, the oldest is given up with a `RunEnding`: the caller settles it."""
@@ -358,11 +359,6 @@ def _common_prefix(one: str, other: str) -> str:
         else:
             high = middle - 1
     return one[:low]
-
-
-def utf16_length(text: str) -> int:
-    """Return the length in UTF-16 code units, which is what JavaScript counts."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
 
 
 def _raw_text(payload: Mapping[str, Any]) -> str | None:

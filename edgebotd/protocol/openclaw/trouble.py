@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from edgebotd.protocol.openclaw.fields import integer, mapping, strings, words
+from edgebotd.protocol.fields import integer, mapping, strings, words
 
 
 class Kind(Enum):

@@ -1,6 +1,6 @@
 """Read fields of JSON that somebody else wrote: a wrong type reads as absent, nothing here raises.
 
-The gateway's payloads grow with each version; a client that trusts their types dies of an update.
+What a peer sends grows with each version of it; a client that trusts its types dies of an update.
 """
 
 from __future__ import annotations
