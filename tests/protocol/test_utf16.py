@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edgebotd.protocol.utf16 import cut_utf16, utf16_length
 
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)))
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def test_a_character_beyond_the_first_plane_counts_twice() -> None:
