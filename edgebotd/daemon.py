@@ -47,7 +47,14 @@ from edgebotd.store.database import Database, open_database
 from edgebotd.supervisor import Job, Supervisor, open_supervisor
 from edgebotd.web.app import create_app
 from edgebotd.web.front import Front
-from edgebotd.web.listeners import ListenError, addresses, close_listeners, open_listeners, reachable_from_outside
+from edgebotd.web.listeners import (
+    ListenError,
+    addresses,
+    close_listeners,
+    open_listeners,
+    page_url,
+    reachable_from_outside,
+)
 from edgebotd.web.server import serve_web
 from edgebotd.web.services import Services
 from edgebotd.web.stream import EventStream
@@ -248,9 +255,10 @@ async def _serve(
     """Serve until told to stop, then stop in order."""
     server = house.settings.server
     stream = EventStream(house.hub, house.people.refresh, house.people.seen_by)
-    app = create_app(house.services, house.settings, stream)
     # Before the server takes them over: afterwards their names are gone.
     places = addresses(sockets)
+    page = page_url(server.public_url, sockets, tls=server.tls_certificate is not None)
+    app = create_app(house.services, house.settings, stream, page_url=page)
     async with trio.open_nursery() as beside:
         beside.start_soon(_keep_watchdog, name="watchdog")
         beside.start_soon(_keep_status, house, len(sockets), name="status")
@@ -260,9 +268,7 @@ async def _serve(
             log.info("edgebotd %s is ready on %s and %s", __version__, ", ".join(places) or "no address", server.socket)
             systemd.notify_ready(_status_words(house, len(sockets)))
             if announce is not None:
-                scheme = "http" if server.tls_certificate is None else "https"
-                url = server.public_url or (f"{scheme}://{places[0]}" if places else f"unix:{server.socket}")
-                announce(Announcement(url, await _login_code(house.services)))
+                announce(Announcement(page or f"unix:{server.socket}", await _login_code(house.services)))
         beside.cancel_scope.cancel()
 
 

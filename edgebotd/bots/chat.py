@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from edgebotd.access import Grant, Principal
-from edgebotd.bots.conversations import Conversations, found_in
+from edgebotd.bots.conversations import Conversations, found_in, known_bot
 from edgebotd.bots.files import Download, Files, download
 from edgebotd.bots.fill import put_message, restore_deleted
 from edgebotd.bots.requests import HistoryPage, PluginAnswer, SearchHit, SearchPage
@@ -62,6 +62,7 @@ class Chat(Conversations):
         limit = min(max(limit, 1), LONGEST_PAGE)
 
         def read(conn: sqlite3.Connection) -> list[Message]:
+            known_bot(conn, bot_id)
             if conversation_id is not None:
                 found_in(conn, bot_id, conversation_id)
             return messages.page(conn, bot_id, conversation_id, before_seq=before_seq, limit=limit + 1)

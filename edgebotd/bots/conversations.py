@@ -72,9 +72,12 @@ class Conversations:
         principal.require(bot_id, Grant.VIEW)
         bound = _pair(before)
         limit = min(max(limit, 1), LONGEST_PAGE)
-        found = await self._database.read(
-            lambda conn: conversations.page(conn, bot_id, principal.user_id, before=bound, limit=limit + 1)
-        )
+
+        def read(conn: sqlite3.Connection) -> list[conversations.Listed]:
+            known_bot(conn, bot_id)
+            return conversations.page(conn, bot_id, principal.user_id, before=bound, limit=limit + 1)
+
+        found = await self._database.read(read)
         rows = [
             ConversationRow(conversation=row.conversation, unread=row.unread, read_seq=row.read_seq, last=row.last)
             for row in found[:limit]
@@ -190,6 +193,16 @@ def create_conversation(
     conversations.insert(tx.connection, made, key)
     _tell(tx, made, "created")
     return made, key
+
+
+def known_bot(conn: sqlite3.Connection, bot_id: str) -> None:
+    """Pass for a bot that is or was here: an administrator may see every bot, but a wrong name is no empty history.
+
+    Raises:
+        NotFound: there never was one.
+    """
+    if bot_rows.number_of(conn, bot_id) is None:
+        raise NotFound("bot")
 
 
 def found_in(conn: sqlite3.Connection, bot_id: str, conversation_id: str) -> Conversation:

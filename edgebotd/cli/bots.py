@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgebotd.cli.output import age, clean, json_option, print_fields, print_json, print_table
+from edgebotd.cli.output import age, clean, json_option, note, print_fields, print_json, print_table, size
 from edgebotd.cli.status import BOT_HEADS, bot_row
 from edgebotd.cli.target import Target
 
@@ -47,17 +47,39 @@ def show(target: Target, bot: str, as_json: bool) -> None:
         _print_bot(answer)
 
 
+_FIRST = ("botId", "name", "kind", "state", "sinceAt", "reason", "detail", "extra", "activity", "activityDetail", "url")
+"""What is asked for first; the rest follows as the daemon tells it."""
+_ORIGINS = {"file": "the configuration file", "store": "connected at run time"}
+
+
 def _print_bot(bot: dict[str, Any]) -> None:
-    shown = {}
-    for name, value in {**bot.get("summary", {}), **bot}.items():
-        if name == "summary":
-            continue
-        if isinstance(value, list):
-            value = ", ".join(map(str, value))
-        elif isinstance(value, dict):
-            value = ", ".join(f"{key} {inner}" for key, inner in value.items() if inner is not None)
-        shown[_words(name)] = f"{age(value)} ago" if name.endswith("At") and isinstance(value, int) else value
+    fields = {**bot.get("summary", {}), **bot}
+    fields.pop("summary", None)
+    shown: dict[str, object] = {}
+    for name in sorted(fields, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):
+        value = fields[name]
+        if name == "extra":
+            # What mends it, such as the command that approves a pairing.
+            shown.update({_words(key): inner for key, inner in value.items()})
+        elif name == "origin":
+            shown["from"] = _ORIGINS.get(value, value)
+        elif name.endswith("At") and isinstance(value, int):
+            shown[_words(name)] = f"{age(value)} ago"
+        else:
+            shown[_words(name)] = _listed(name, value)
     print_fields(shown)
+
+
+def _listed(name: str, value: object) -> object:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{_words(key.removesuffix('Bytes'))} {_listed(key, inner)}"
+            for key, inner in value.items()
+            if inner is not None
+        )
+    return size(value) if name.endswith("Bytes") and isinstance(value, int) else value
 
 
 def _words(name: str) -> str:
@@ -118,9 +140,10 @@ def connect(
         return
     click.echo(clean(f"{bot}: {answer['message']}"))
     if not answer["ok"]:
-        # It is kept, and tried again; what a script asked for is not there yet.
+        # What a script asked for is not there yet.
         for name, value in answer["bot"].get("extra", {}).items():
             click.echo(clean(f"  {_words(name)}: {value}"))
+        note(f"{bot} is kept and tried again by itself; `edgebotd bots remove {bot}` forgets it.")
         sys.exit(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -107,7 +108,8 @@ def _address_problems(address: str) -> Iterator[str]:
             try:
                 probe.bind(place)
             except OSError as exc:
-                yield f"server.bind: {address}: {exc.strerror}"
+                hint = f"; `ss -ltnp sport = :{port}` shows by whom" if exc.errno == errno.EADDRINUSE else ""
+                yield f"server.bind: {address}: {exc.strerror}{hint}"
 
 
 def online_problems(bot: BotSettings) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
-from edgebotd.cli.target import DEMO_POINTER, Target, connect_error, demo_socket, page_link, runtime_dir
+from edgebotd.cli.target import DEMO_POINTER, Target, code_link, connect_error, demo_socket, runtime_dir
 
 if TYPE_CHECKING:
     from edgebotd.config import Settings
@@ -150,7 +150,7 @@ def _say(info: Announcement, socket_path: Path, found_without_help: bool, tempor
     elif shutil.which(command) is None:
         command = shlex.quote(os.path.abspath(sys.argv[0]))
     flags = "" if found_without_help and _nothing_else_answers() else f" --socket {shlex.quote(str(socket_path))}"
-    link = page_link(info.url, (), info.code) if info.code else info.url
+    link = code_link(info.url, info.code) if info.code else info.url
     click.echo(
         f"edgebotd runs, with a built-in bot named echo.\n\n"
         f"  In the browser (the link works once):\n"

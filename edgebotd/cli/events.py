@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgebotd.cli.output import json_option, note, one_line, print_json, styled
 from edgebotd.cli.target import Target
+
+if TYPE_CHECKING:
+    from edgebotd.cli.client import Client
 
 
 @click.command()
@@ -27,6 +30,7 @@ def events(target: Target, as_user: str | None, bots: tuple[str, ...], types: tu
     from edgebotd.cli.tail import Tail
 
     with target.client() as client:
+        _warn_of_unknown(client, bots, types)
         tail = Tail(client, on_break=note, bots=bots, types=types, as_user=as_user)
         try:
             for kind, data in tail.events():
@@ -36,11 +40,32 @@ def events(target: Target, as_user: str | None, bots: tuple[str, ...], types: tu
                     else:
                         click.echo(line(data))
                 elif kind == "hello" and data.get("verdict") == "fresh":
-                    note(f"Connected as {data.get('user') or 'administrator'}. Ctrl-C ends.")
+                    user = data.get("user") or "local"
+                    who = "local administrator" if user == "local" else user
+                    note(f"Connected as {who}. Ctrl-C ends.")
                 elif kind == "busy":
                     note("The daemon has too many streams; waiting.")
         except KeyboardInterrupt:
             pass  # how a person ends this
+
+
+def _warn_of_unknown(client: Client, bots: tuple[str, ...], types: tuple[str, ...]) -> None:
+    """Say that nothing will come of a mistyped filter; no error, for the daemon may be newer than this command."""
+    if types:
+        import difflib
+
+        from edgebotd.events import CATALOGUE
+
+        for name in types:
+            if name not in CATALOGUE:
+                near = difflib.get_close_matches(name, CATALOGUE, 1)
+                known = f"did you mean {near[0]}?" if near else f"there are: {', '.join(CATALOGUE)}."
+                note(f"No events of type {name} are known here; {known}")
+    if bots:
+        there = {bot["botId"] for bot in client.get("/api/bots")["items"]}
+        for bot in bots:
+            if bot not in there:
+                note(f"There is no bot {bot} now; events come once there is.")
 
 
 def line(event: dict[str, Any]) -> str:
@@ -65,6 +90,6 @@ def _telling(event: dict[str, Any]) -> str:
         case "bot-activity":
             return " ".join(str(event[key]) for key in ("activity", "detail") if event.get(key))
         case "bots-status-update":
-            return ", ".join(f"{bot['botId']} {bot['state']}" for bot in event.get("bots", ()))
+            return ", ".join(f"{bot['botId']} {bot['state']}" for bot in event.get("bots", ())) or "no bots"
     rest = {key: value for key, value in event.items() if key not in ("type", "botId")}
     return json.dumps(rest, ensure_ascii=False, separators=(",", ":"))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebotd.cli.target import Target, connect_error, page_link
+from edgebotd.cli.output import json_option, print_json, until
+from edgebotd.cli.target import Target, code_link, connect_error
 
 if TYPE_CHECKING:
     from edgebotd.config import Settings
@@ -44,32 +47,50 @@ admin_uids = [{uid}]
 @click.command()
 @click.option("--config", type=click.Path(path_type=Path), help="Where to write the configuration.")
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Where the daemon will keep everything.")
+@json_option
 @click.pass_obj
-def init(target: Target, config: Path | None, state_dir: Path | None) -> None:
+def init(target: Target, config: Path | None, state_dir: Path | None, as_json: bool) -> None:
     """Write a configuration, and print a one-time link that makes the first administrator.
 
-    An existing configuration is never overwritten.
+    An existing configuration is never overwritten: then there is only a new link, as long as nobody used one.
     """
+    from edgebotd.cli.run import load_or_exit
     from edgebotd.config import default_state_dir
 
     path = config or target.config or _default_path()
     folder = (state_dir or default_state_dir(os.environ)).absolute()
-    _write(path, TEMPLATE.format(state_dir=_quoted(str(folder)), admins=ADMINS.format(uid=os.getuid())))
-    click.echo(f"Wrote {path}")
-    from edgebotd.cli.run import load_or_exit
-
+    wrote = _write(path, TEMPLATE.format(state_dir=_quoted(str(folder)), admins=_admins(os.environ)))
     settings = load_or_exit(path, {} if target.socket is None else {"server.socket": str(target.socket.absolute())})
-    made = _code(settings)
+    if not wrote and state_dir is not None and settings.storage.state_dir != folder:
+        raise click.ClickException(
+            f"{path} is there already and names another state directory, {settings.storage.state_dir}. "
+            "Write another configuration with --config, or remove this one first."
+        )
+    running = connect_error(settings.server.socket) is None
+    made = _running_code(settings.server.socket) if running else _code(settings)
     default = path == _default_path() and not config
-    start = "edgebotd run" if default else f"edgebotd run --config {path}"
-    click.echo(f"Start the daemon:  {start}")
-    if made is None:
-        click.echo("There is an administrator already; the state directory is an old one. Log in as before.")
+    start = "edgebotd run" if default else f"edgebotd run --config {shlex.quote(str(path))}"
+    if as_json:
+        print_json({"config": str(path), "wrote": wrote, "stateDir": str(settings.storage.state_dir), **(made or {})})
         return
-    code, expires_at = made
-    minutes = max(1, round((expires_at / 1000 - time.time()) / 60))
-    click.echo(f"Then open this link within {minutes} minutes; it works once and makes the first administrator:")
-    click.echo(f"  {page_link(settings.server.public_url, settings.server.bind, code)}")
+    click.echo(f"Wrote {path}" if wrote else f"{path} is there already and stays as it is.")
+    if not running:
+        click.echo(f"Start the daemon:  {start}")
+    if made is None:
+        click.echo("There is an administrator already. A new password: edgebotd user passwd NAME --link")
+        return
+    expiry = until(made["expiresAt"])
+    click.echo(
+        f"{'Open' if running else 'Then open'} this link; it works once, expires {expiry}, and makes the first "
+        f"administrator:\n  {made['link']}"
+    )
+
+
+def _admins(env: Mapping[str, str]) -> str:
+    """Return the lines that let the person who calls use the commands; root may without them."""
+    sudo = env.get("SUDO_UID", "")
+    uid = int(sudo) if os.getuid() == 0 and sudo.isascii() and sudo.isdigit() else os.getuid()
+    return ADMINS.format(uid=uid) if uid else ""
 
 
 def _default_path() -> Path:
@@ -88,40 +109,52 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str) -> bool:
+    """Write a new file for this user's eyes only; returns False where there is one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        raise click.ClickException(
-            f"{path} is there already and stays as it is. Write another one with --config, or remove it first."
-        ) from None
+        return False
     except OSError as exc:
         raise click.ClickException(f"{path} cannot be written: {exc.strerror}.") from exc
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
+    return True
 
 
-def _code(settings: Settings) -> tuple[str, int] | None:
-    """Return a new setup code and when it expires; None where there is an administrator."""
+def _running_code(socket: Path) -> dict[str, Any] | None:
+    """Return `link` and `expiresAt` of a new setup code; None where there is an administrator."""
     from edgebotd.cli.client import ApiError, Client
 
-    if connect_error(settings.server.socket) is None:
-        with Client.local(settings.server.socket) as client:
-            try:
-                made = client.post("/api/codes", {"purpose": "setup"})
-            except ApiError as exc:
-                if exc.code == "already_set_up":
-                    return None
-                raise
-            return made["code"], made["expiresAt"]
+    with Client.local(socket) as client:
+        try:
+            made = client.post("/api/codes", {"purpose": "setup"})
+        except ApiError as exc:
+            if exc.code == "already_set_up":
+                return None
+            raise
+    return {"link": Target().link(made), "expiresAt": made["expiresAt"]}
+
+
+def _code(settings: Settings) -> dict[str, Any] | None:
+    """As `_running_code`, straight into the store of a daemon that does not run."""
     import trio
 
-    return trio.run(_offline_code, settings)
+    from edgebotd.config import address_url, parse_address
+
+    made = trio.run(_offline_code, settings)
+    if made is None:
+        return None
+    code, expires_at = made
+    page = settings.server.public_url
+    if page is None:
+        place = parse_address(settings.server.bind[0] if settings.server.bind else "127.0.0.1:8787")
+        page = address_url(*place, tls=settings.server.tls_certificate is not None)
+    return {"link": code_link(page, code), "expiresAt": expires_at}
 
 
 async def _offline_code(settings: Settings) -> tuple[str, int] | None:
-    """As `_code`, straight into the store of a daemon that does not run."""
     from edgebotd.people.codes import add_code
     from edgebotd.store import users
     from edgebotd.store.database import Transaction, open_database

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgebotd.cli.output import clean, clock, json_option, one_line, print_json, styled
+from edgebotd.cli.output import clean, clock, json_option, note, one_line, print_json, size, styled
 from edgebotd.cli.target import Target
 
 
@@ -21,7 +21,7 @@ def text_of(message: Mapping[str, Any]) -> str:
         elif kind == "toolCall":
             pieces.append(f"[tool {part['name']}]")
         elif kind == "attachment":
-            pieces.append(f"[file {part['name']}, {part['size']} bytes]")
+            pieces.append(f"[file {part['name']}, {size(part['size'])}]")
         elif kind == "error":
             pieces.append(f"[error: {part['message']}]")
     return "\n".join(pieces)
@@ -55,9 +55,9 @@ def history(target: Target, bot: str, limit: int, conversation: str | None, as_j
         if conversation is None:
             head += f"  {message['conversationId']}"
         click.echo(styled(head, dim=True))
-        click.echo(clean(text_of(message)) + "\n")
+        click.echo(clean(text_of(message)).rstrip() + "\n")
     if not messages and not as_json:
-        click.echo(f"Nothing was said to {bot} yet.", err=True)
+        note(f"Nothing was said to {bot} yet.")
 
 
 @click.command()
@@ -67,7 +67,12 @@ def history(target: Target, bot: str, limit: int, conversation: str | None, as_j
 @json_option
 @click.pass_obj
 def search(target: Target, text: tuple[str, ...], bot: str | None, limit: int, as_json: bool) -> None:
-    """Find messages, newest first. --json prints one result a line."""
+    """Find messages that have all the words, newest first.
+
+    "In quotes" stands together; wor* is all words that begin so. --json prints one result a line.
+    """
+    if not "".join(text).strip():
+        raise click.UsageError("There is nothing to look for.")
     with target.client() as client:
         found = list(client.pages("/api/search", limit=limit, q=" ".join(text), bot=bot))
     for item in found:
@@ -78,4 +83,4 @@ def search(target: Target, text: tuple[str, ...], bot: str | None, limit: int, a
         click.echo(styled(f"{clock(message['createdAt'])}  {message['botId']}  {clean(_speaker(message))}", dim=True))
         click.echo("  " + one_line(item.get("snippet") or text_of(message), 200))
     if not found and not as_json:
-        click.echo("Nothing found.", err=True)
+        note("Nothing found.")

@@ -47,6 +47,16 @@ def span(seconds: float) -> str:
     return f"{max(0, int(seconds))} s"
 
 
+def size(count: int) -> str:
+    """Write a number of bytes with its largest unit: `1.5 MiB`."""
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.1f}".removesuffix(".0") + f" {unit}"
+
+
 def age(at: int | None) -> str:
     """Write how long ago a Unix time in milliseconds was; `-` for never."""
     return "-" if at is None else span(time.time() - at / 1000)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edgebotd.cli.output import age, clean, json_option, print_fields, print_json, print_table, span
+from edgebotd.cli.output import age, clean, json_option, print_fields, print_json, print_table, size, span
 from edgebotd.cli.target import Target
 
 BOT_HEADS = ("BOT", "KIND", "STATE", "SINCE", "DOING", "NOTE")
@@ -76,7 +76,7 @@ def connections(target: Target, as_json: bool) -> None:
                 row["userId"],
                 row["address"],
                 span(row["ageSeconds"]),
-                f"{row['queuedBytes']} B",
+                size(row["queuedBytes"]),
                 row["verdict"],
                 row["state"],
                 ", ".join(row["bots"]) if row.get("bots") is not None else "all",
@@ -85,6 +85,7 @@ def connections(target: Target, as_json: bool) -> None:
         ),
         empty="Nobody is connected.",
     )
-    for name in ("opened", "closed", "refused"):
+    for name, words in (("opened", "opened"), ("closed", "ended"), ("refused", "refused")):
         if counts := answer.get(name):
-            click.echo(f"{name}: {clean(_short(counts))}")
+            listed = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+            click.echo(f"{words} since the start: {clean(listed)}")

@@ -6,7 +6,7 @@ import os
 import socket
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from edgebotd.cli import EXIT_CONFIG
+
 if TYPE_CHECKING:
     from edgebotd.cli.client import Client
 
 DEMO_POINTER: Final = "edgebotd-demo"
 """File in the runtime directory that holds the path of a running demo's socket."""
+
+
+class _NoSuchFile(click.ClickException):
+    exit_code = EXIT_CONFIG
 
 
 @dataclass(frozen=True)
@@ -57,17 +63,18 @@ class Target:
             if reason is None:
                 return path
             tried.append(f"{path} ({reason})")
-        named = self.socket is not None or bool(os.environ.get("EDGEBOTD_SOCKET"))
+        named = self.socket or self.config or os.environ.get("EDGEBOTD_SOCKET")
         if not named and (demo := demo_socket(os.environ)) is not None and connect_error(demo) is None:
             from edgebotd.config import find_file
 
-            if self.config is not None or find_file(os.environ) is not None:
+            if find_file(os.environ) is not None:
                 # There is a daemon of one's own, and it is down: that this is another one must be seen.
                 click.echo(f"Your edgebotd does not run; this is the demo at {demo}.", err=True)
             return demo
+        words = "\n  ".join(tried)
         raise click.ClickException(
-            f"No edgebotd answers. Tried: {', '.join(tried)}.\n"
-            "Start it with `edgebotd run`, or `systemctl start edgebotd`; `edgebotd demo` shows it without any set-up. "
+            f"No edgebotd answers. Tried:\n  {words}\n"
+            "Start it with `edgebotd run`, or `systemctl start edgebotd`; `edgebotd demo` needs no set-up.\n"
             "Does it run elsewhere? Name it with --socket or --url."
         )
 
@@ -80,23 +87,22 @@ class Target:
         runtime = env.get("XDG_RUNTIME_DIR")
         return [*([Path(runtime, "edgebotd.sock")] if runtime else []), Path("/run/edgebotd.sock")]
 
-    def page(self) -> tuple[str | None, Sequence[str]]:
-        """Return where people reach the page, as far as is known here: its URL, and the addresses listened on."""
-        from edgebotd.config import ConfigError, load
+    def link(self, made: Mapping[str, Any]) -> str:
+        """Return the link of a one-time code that the daemon made.
 
+        It knows where it listens; a daemon that is reached by URL is opened under that one.
+        """
         if self.url is not None:
-            return self.url, ()
-        try:
-            server = load(self.config, warn=lambda _: None).server
-        except ConfigError:
-            return None, ()
-        return server.public_url, server.bind
+            return code_link(self.url, made["code"])
+        return str(made.get("link") or code_link("https://<address of the page>", made["code"]))
 
     def _configured(self, env: Mapping[str, str]) -> str | None:
         """Return `server.socket` of the configuration file, which need not be valid otherwise, nor readable for us."""
         from edgebotd.config import find_file
 
         path = self.config or find_file(env)
+        if self.config is not None and not self.config.exists():
+            raise _NoSuchFile(f"{self.config}: there is no such file; `edgebotd init` writes a configuration.")
         try:
             data: Any = tomllib.loads(path.read_text()) if path else {}
             named = data["server"]["socket"]
@@ -105,15 +111,9 @@ class Target:
         return os.path.join(path.absolute().parent, os.path.expanduser(named)) if path and named else None
 
 
-def page_link(public_url: str | None, bind: Sequence[str], code: str) -> str:
+def code_link(page: str, code: str) -> str:
     """Return the link that hands the page a one-time code: in the fragment, which no server and no log sees."""
-    base = public_url
-    if base is None:
-        address = bind[0] if bind else "127.0.0.1:8787"
-        # Listening on every address is no place to go to.
-        host, _, port = address.rpartition(":")
-        base = f"http://{'127.0.0.1' if host in ('', '0.0.0.0', '[::]') else host}:{port}"
-    return f"{base.rstrip('/')}/#code={code}"
+    return f"{page.rstrip('/')}/#code={code}"
 
 
 def connect_error(path: Path) -> str | None:

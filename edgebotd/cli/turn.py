@@ -93,7 +93,7 @@ class Turn:
         self._ended.run_id, self._ended.conversation_id = answer["runId"], answer["conversationId"]
         self._ended.state = answer["state"]
         if answer["state"] == "queued":
-            self._tell(f"The message waits: {answer['detail']}" if answer.get("detail") else "The message waits.")
+            self._wait_for(answer.get("detail"))
 
     def _take(self, event: dict[str, Any]) -> bool:
         """Take an event of this run; returns whether it was the last."""
@@ -108,9 +108,15 @@ class Turn:
                 self._ended.state, self._ended.detail = event["state"], event.get("detail")
                 if event["state"] in TERMINAL:
                     return True
-                if event.get("detail"):
+                if event["state"] == "queued":
+                    self._wait_for(event.get("detail"))
+                elif event.get("detail"):
                     self._tell(event["detail"])
         return False
+
+    def _wait_for(self, reason: str | None) -> None:
+        """Say once that the message waits, and again when it does for another reason."""
+        self._tell(f"The message waits: {reason}" if reason else "The message waits.")
 
     def _take_message(self, message: dict[str, Any]) -> None:
         self._ended.message = message

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebotd.cli.output import age, json_option, print_json, print_table
-from edgebotd.cli.target import Target, page_link
+from edgebotd.cli.output import age, json_option, print_json, print_table, until
+from edgebotd.cli.target import Target
 
 if TYPE_CHECKING:
     from edgebotd.cli.client import Client
@@ -31,10 +31,18 @@ def read_password(prompt: str) -> str:
     return password
 
 
-def print_link(target: Target, client: Client, purpose: str, user_id: str) -> None:
-    """Make a one-time link for a user and print it."""
-    made = client.post("/api/codes", {"purpose": purpose, "userId": user_id})
-    click.echo(f"This link works once, for {user_id}:\n  {page_link(*target.page(), made['code'])}")
+def make_link(target: Target, client: Client, user_id: str) -> dict[str, Any]:
+    """Make a one-time link with which a user sets a password: `link` and `expiresAt`."""
+    made = client.post("/api/codes", {"purpose": "setup", "userId": user_id})
+    return {"link": target.link(made), "expiresAt": made["expiresAt"]}
+
+
+def print_link(user_id: str, made: Mapping[str, Any]) -> None:
+    """Print what `make_link` made."""
+    click.echo(
+        f"With this link {user_id} sets a password. It works once, and expires {until(made['expiresAt'])}:\n"
+        f"  {made['link']}"
+    )
 
 
 @user.command()
@@ -51,30 +59,39 @@ def add(target: Target, user_id: str, name: str | None, admin: bool, link: bool,
         if not link:
             body["password"] = read_password(f"Password of {user_id}")
         answer = client.post("/api/users", body)
-        if as_json:
-            print_json(answer)
-        else:
-            click.echo(f"{user_id} is added{' as an administrator' if admin else ''}.")
-        if link:
-            print_link(target, client, "setup", user_id)
-        elif not admin and not as_json:
-            click.echo(f"Give a bot with: edgebotd user grant {user_id} BOT chat")
+        made = make_link(target, client, user_id) if link else {}
+    if as_json:
+        print_json({**answer, **made})
+        return
+    click.echo(f"{user_id} is added{' as an administrator' if admin else ''}.")
+    if link:
+        print_link(user_id, made)
+    if not admin:
+        click.echo(f"{user_id} sees no bot yet; give one with: edgebotd user grant {user_id} BOT")
 
 
 @user.command()
 @click.argument("user_id", metavar="USER")
 @click.option("--link", is_flag=True, help="Print a one-time link with which the user sets one.")
+@json_option
 @click.pass_obj
-def passwd(target: Target, user_id: str, link: bool) -> None:
-    """Set a user's password; the user's sessions end."""
+def passwd(target: Target, user_id: str, link: bool, as_json: bool) -> None:
+    """Set a user's password; the user's sessions end. Asks for it, or takes the first line of standard input."""
     from edgebotd.cli.client import path
 
     with target.client() as client:
         if link:
-            print_link(target, client, "setup", user_id)
+            made = make_link(target, client, user_id)
+            if as_json:
+                print_json(made)
+            else:
+                print_link(user_id, made)
             return
         client.put(path("/api/users/{}/password", user_id), {"password": read_password(f"New password of {user_id}")})
-    click.echo(f"{user_id} has a new password; its sessions have ended.")
+    if as_json:
+        print_json({"id": user_id})
+    else:
+        click.echo(f"{user_id} has a new password; the sessions that there were have ended.")
 
 
 @user.command("list")

@@ -18,7 +18,7 @@ from edgebotd.config.settings import (
     default_state_dir,
 )
 from edgebotd.config.sources import Finding, find_file, searched_files
-from edgebotd.config.values import is_loopback, parse_address
+from edgebotd.config.values import address_url, is_loopback, parse_address
 
 __all__ = [
     "BotSettings",
@@ -31,6 +31,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "StorageSettings",
+    "address_url",
     "default_socket",
     "default_state_dir",
     "find_file",

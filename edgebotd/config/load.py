@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -151,12 +152,25 @@ class _Checker:
         try:
             section = model.model_validate(data)
         except ValidationError as exc:
+            wrong = set()
             for error in exc.errors(include_url=False, include_input=False):
                 self._say(*self._explained(key, model, error))
+                wrong.add(error["loc"][0])
+            self._contradictions_beside(key, model, data, wrong)
             return None
         for name, message in section.contradictions():
             self._say((*key, name), message)
         return section
+
+    def _contradictions_beside(self, key: Key, model: type[S], data: dict[str, Any], wrong: set[str | int]) -> None:
+        """Find what else is wrong in a section, as far as it does not follow from the values that are."""
+        try:
+            rest = model.model_validate({name: value for name, value in data.items() if name not in wrong})
+        except ValidationError:
+            return
+        for name, message in rest.contradictions():
+            if not any(str(one) in (name, *re.findall(r"\w+", message)) for one in wrong):
+                self._say((*key, name), message)
 
     def _explained(self, key: Key, model: type[BaseModel], error: ErrorDetails) -> tuple[Key, str]:
         loc = error["loc"]
@@ -262,9 +276,22 @@ def _unknown(name: str, what: str, known: Mapping[str, object]) -> str:
     return f"unknown {what}, did you mean {near[0]!r}?" if near else f"unknown {what}"
 
 
+_WORDS: Final = {
+    "missing": "is required",
+    "int_type": "must be a whole number, without quotes",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number, without quotes",
+    "bool_type": "must be true or false, without quotes",
+    "string_type": "must be text in quotes",
+    "tuple_type": "must be a list in square brackets",
+    "string_pattern_mismatch": "may hold letters, digits, _ and - only, and must not be empty",
+}
+"""pydantic's kinds of errors that need other words for someone who writes TOML."""
+
+
 def _plain(error: ErrorDetails) -> str:
-    if error["type"] == "missing":
-        return "is required"
+    if words := _WORDS.get(error["type"]):
+        return words
     message = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return message[0].lower() + message[1:]
 

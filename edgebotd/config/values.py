@@ -33,6 +33,13 @@ def parse_address(text: str) -> tuple[str, int]:
     return match[1] or match[2] or "0.0.0.0", int(match[3])
 
 
+def address_url(host: str, port: int, *, tls: bool) -> str:
+    """Return the URL under which an address of this machine that is listened on can be opened here."""
+    # Listening on every address is no place to go to.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host of a bind address is reachable from this machine only."""
     try:

@@ -64,7 +64,8 @@ class BadCode(Problem):
         super().__init__(
             401,
             "bad_code",
-            "This link is not valid: it was used, or it is too old. Ask for a new one (`edgebotd init`).",
+            "This link is not valid: it was used, or it is too old. An administrator makes a new one with "
+            "`edgebotd user passwd NAME --link`; for the first administrator, `edgebotd init` does.",
         )
 
 

@@ -126,11 +126,12 @@ async def _refused_by_framework(error: HTTPException) -> quart.Response:
     return _problem(Problem(status, "not_found" if status == 404 else "bad_request", problems.title(status)))
 
 
-def create_app(services: Services, settings: Settings, stream: App) -> Front:
+def create_app(services: Services, settings: Settings, stream: App, *, page_url: str | None = None) -> Front:
     """Return the ASGI application.
 
     Args:
         stream: serves `GET /api/events` (plain ASGI); finds the principal in `scope["state"]["edgebotd.principal"]`.
+        page_url: where people reach the page, for the links that carry a one-time code; None where nobody can.
 
     Raises:
         RuntimeError: a route without a row in the policy table, or a row without a route.
@@ -144,7 +145,7 @@ def create_app(services: Services, settings: Settings, stream: App) -> Front:
     routes: list[Route] = [
         *PageRoutes().routes(),
         *SignInRoutes(services).routes(),
-        *UserRoutes(services).routes(),
+        *UserRoutes(services, page_url).routes(),
         *TokenRoutes(services).routes(),
         *SystemRoutes(services, openapi).routes(),
         *BotRoutes(services).routes(),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgebotd import systemd
-from edgebotd.config import is_loopback, parse_address
+from edgebotd.config import address_url, is_loopback, parse_address
 from edgebotd.errors import EdgebotdError
 
 
@@ -71,6 +71,15 @@ def reachable_from_outside(sockets: Sequence[socket.socket]) -> list[str]:
 def addresses(sockets: Sequence[socket.socket]) -> list[str]:
     """Return the TCP addresses as `host:port`."""
     return [address_words(sock.getsockname()) for sock in sockets if sock.family != socket.AF_UNIX]
+
+
+def page_url(public_url: str | None, sockets: Sequence[socket.socket], *, tls: bool) -> str | None:
+    """Return where people reach the page, as far as this machine knows: the configured URL, else the first address."""
+    names = [sock.getsockname() for sock in sockets if sock.family != socket.AF_UNIX]
+    if public_url is not None or not names:
+        return public_url
+    host, port = names[0][:2]
+    return address_url(host, port, tls=tls)
 
 
 def address_words(name: tuple[str, int]) -> str:

@@ -7,8 +7,10 @@ import json
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from edgebotd.errors import Invalid, Problem
+from edgebotd.events import BOT_ID_PATTERN
 
 CONTENT_TYPE: Final = b"application/problem+json"
 
@@ -45,11 +47,31 @@ def headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:
     return [(b"content-type", CONTENT_TYPE), (b"content-length", str(len(body)).encode()), *own]
 
 
+_ID_WORDS: Final = "must be 1 to 32 characters of a-z, 0-9 and -, not beginning with -"
+
+
+def _words(one: ErrorDetails) -> str:
+    """Return what is wrong for a person who knows the API, not pydantic."""
+    message = one["msg"]
+    if one["type"] == "string_pattern_mismatch" and BOT_ID_PATTERN in message:
+        return _ID_WORDS
+    if one["type"] == "missing":
+        return "is required"
+    if one["type"] == "extra_forbidden":
+        return "is unknown here"
+    message = message.removeprefix("Value error, ")
+    for start in ("Input should be", "String should", "List should", "Tuple should"):
+        if message.startswith(start):
+            rest = message.removeprefix(start).strip()
+            return f"must be {rest}" if start == "Input should be" else f"must {rest}"
+    return message
+
+
 def of_validation(error: ValidationError) -> Invalid:
     """Return the refusal of a body or query that is not of its model: where and what, never the value itself."""
     mistakes = error.errors(include_url=False, include_context=False, include_input=False)
     told = [
-        {"path": ".".join(str(step) for step in one["loc"])[:MAX_TEXT], "message": one["msg"][:MAX_TEXT]}
+        {"path": ".".join(str(step) for step in one["loc"])[:MAX_TEXT], "message": _words(one)[:MAX_TEXT]}
         for one in mistakes[:MAX_TOLD]
     ]
     first = told[0]

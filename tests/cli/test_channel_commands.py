@@ -157,6 +157,14 @@ def test_standard_input_is_the_message_where_it_is_no_terminal(command: Command,
     assert command("chat", "atlas", input="").exit_code == 2
 
 
+def test_why_a_message_waits_is_told_once(command: Command, script: Script) -> None:
+    script.answers[SEND] = (202, {**ACCEPTED[1], "state": "queued", "detail": "Nothing answers."})
+    waiting = _status("queued", detail="Nothing answers.")
+    script.streams = [hello() + AFTER_SEND + waiting + waiting + _status("failed", detail="Too late.")]
+    result = command("chat", "atlas", "hi")
+    assert result.stderr == "The message waits: Nothing answers.\nThe run failed: Too late.\n"
+
+
 def test_a_refused_message_is_its_sentence(command: Command, script: Script) -> None:
     script.answers[SEND] = (403, {"detail": "This needs the grant 'chat' on the bot.", "code": "forbidden"})
     script.streams = [hello()]

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgebotd.cli import root
+from edgebotd.cli.target import Target
 from tests.cli.conftest import Command
 from tests.cli.daemon import Script
 
@@ -36,7 +37,18 @@ def test_the_socket_of_the_configuration_is_used(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text('[server]\nsocket = "here.sock"\n')
     result = CliRunner().invoke(root, ["--config", str(file), "status"])
-    assert f"Tried: {tmp_path}/here.sock (not there)." in result.stderr
+    assert f"Tried:\n  {tmp_path}/here.sock (not there)\nStart it with" in result.stderr
+
+
+def test_a_configuration_that_is_named_is_never_answered_by_a_demo(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "home/runtime/edgebotd-demo").write_text(f"{tmp_path}/daemon.sock\n")
+    missing = CliRunner().invoke(root, ["--config", str(tmp_path / "no.toml"), "status"])
+    assert (missing.exit_code, missing.stdout) == (78, "")
+    assert "no.toml: there is no such file" in missing.stderr
+    (tmp_path / "c.toml").write_text('[server]\nsocket = "down.sock"\n')
+    down = CliRunner().invoke(root, ["--config", str(tmp_path / "c.toml"), "status"])
+    assert down.exit_code == 1
+    assert "down.sock (not there)" in down.stderr
 
 
 def test_a_running_demo_is_found_when_nothing_else_answers(command: Command, script: Script, tmp_path: Path) -> None:
@@ -98,7 +110,7 @@ def test_connections_are_explained(command: Command, script: Script) -> None:
     script.answers["GET", "/api/connections"] = (200, {"items": [{**row, "bots": None}], "closed": {"slow": 2}})
     result = command("connections")
     assert "ada   ::1      1 min  7 B     exact    live   all" in result.stdout
-    assert "closed: slow 2" in result.stdout
+    assert "ended since the start: 2 slow" in result.stdout
 
 
 # People
@@ -116,11 +128,26 @@ def test_a_password_comes_from_standard_input_and_never_from_the_command_line(co
 
 def test_a_user_may_be_sent_a_link_instead(command: Command, script: Script) -> None:
     script.answers["POST", "/api/users"] = (201, {"id": "ada"})
-    script.answers["POST", "/api/codes"] = (201, {"code": "c0de", "expiresAt": 1})
+    link = "http://127.0.0.1:4711/#code=c0de"
+    script.answers["POST", "/api/codes"] = (201, {"code": "c0de", "link": link, "expiresAt": 1})
     result = command("user", "add", "ada", "--admin", "--link")
-    assert "http://127.0.0.1:8787/#code=c0de" in result.stdout
+    assert result.stdout.splitlines()[-1] == f"  {link}", "the daemon knows where it listens"
     assert script.seen("POST", "/api/codes")[0].body == {"purpose": "setup", "userId": "ada"}
     assert "password" not in script.seen("POST", "/api/users")[0].body
+
+
+def test_a_link_is_part_of_the_one_json_document(command: Command, script: Script) -> None:
+    script.answers["POST", "/api/users"] = (201, {"id": "ada"})
+    script.answers["POST", "/api/codes"] = (201, {"code": "c0de", "link": "http://h/#code=c0de", "expiresAt": 1})
+    link = {"link": "http://h/#code=c0de", "expiresAt": 1}
+    assert json.loads(command("user", "add", "ada", "--link", "--json").stdout) == {"id": "ada", **link}
+    assert json.loads(command("user", "passwd", "ada", "--link", "--json").stdout) == link
+
+
+def test_a_link_of_a_daemon_elsewhere_is_under_the_address_that_is_used() -> None:
+    made = {"code": "c0de", "link": "http://127.0.0.1:8787/#code=c0de"}
+    assert Target(url="http://localhost:9000/").link(made) == "http://localhost:9000/#code=c0de"
+    assert Target().link({"code": "c0de", "link": None}).endswith("/#code=c0de")
 
 
 def test_grants_are_put_and_taken(command: Command, script: Script) -> None:
@@ -160,6 +187,7 @@ def test_connecting_a_bot_tells_what_came_of_it(command: Command, script: Script
         "token": "tok",
     }
     assert result.stdout == "nova: It needs pairing.\n  request id: r1\n"
+    assert result.stderr == "nova is kept and tried again by itself; `edgebotd bots remove nova` forgets it.\n"
     assert result.exit_code == 1
 
 
@@ -193,6 +221,28 @@ def test_history_is_read_over_pages_and_shown_oldest_first(command: Command, scr
     assert [
         json.loads(line)["id"] for line in command("history", "atlas", "-n", "1", "--json").stdout.splitlines()
     ] == ["m3"]
+
+
+def test_blank_words_are_not_searched_for(command: Command, script: Script) -> None:
+    assert command("search", " ").exit_code == 2
+    assert not script.requests
+
+
+def test_everything_about_a_bot_is_shown_with_what_mends_it_first(command: Command, script: Script) -> None:
+    detail = {
+        "summary": {**BOT, "detail": "It needs pairing."},
+        "origin": "file",
+        "features": ["chat", "abort"],
+        "attachments": {"maxBytes": 10_485_760, "maxImageBytes": 1536, "mediaTypes": None},
+        "extra": {"requestId": "r1", "command": "openclaw devices approve r1"},
+    }
+    script.answers["GET", "/api/bots/atlas"] = (200, detail)
+    shown = dict(line.split("  ", 1) for line in command("bots", "show", "atlas").stdout.splitlines())
+    assert list(shown)[:5] == ["bot id", "name", "kind", "state", "since"]
+    assert shown["command"].strip() == "openclaw devices approve r1"
+    assert list(shown).index("command") < list(shown).index("activity")
+    assert shown["from"].strip() == "the configuration file"
+    assert shown["attachments"].strip() == "max 10 MiB, max image 1.5 KiB"
 
 
 def test_search_sends_the_words_and_shows_the_snippet(command: Command, script: Script) -> None:

@@ -188,6 +188,44 @@ def test_people_tokens_and_what_they_see(running: tuple[Place, str]) -> None:
     place.run("user", "remove", "ada")
 
 
+def test_links_of_a_daemon_lead_to_where_it_listens(running: tuple[Place, str]) -> None:
+    place, printed = running
+    address = re.search(r"http://127\.0\.0\.1:\d+", printed)
+    assert address is not None
+    made = json.loads(place.run("user", "add", "bea", "--link", "--json"))
+    origin, _, code = made["link"].partition("/#code=")
+    assert origin == address[0]
+    body = {"code": code, "userId": "bea", "password": "correct horse battery staple"}
+    answer = httpx2.post(f"{origin}/api/setup", json=body, headers={"Origin": origin})
+    assert (answer.status_code, answer.json()["userId"]) == (200, "bea")
+    assert json.loads(place.run("user", "passwd", "bea", "--link", "--json"))["link"].startswith(f"{origin}/#code=")
+    place.run("user", "remove", "bea")
+
+
+def test_a_bot_that_never_was_is_told_from_one_without_messages(running: tuple[Place, str]) -> None:
+    place, _ = running
+    assert "No such bot." in place.run("history", "nobody", status=1)
+    place.run("bots", "connect", "quiet", "--kind", "echo")
+    assert place.run("history", "quiet", "--json") == ""
+    place.run("bots", "remove", "quiet")
+    assert place.run("history", "quiet") == "", "the history of a removed bot is kept"
+
+
+def test_an_id_that_cannot_be_is_explained(running: tuple[Place, str]) -> None:
+    place, _ = running
+    for command in (["bots", "connect", "Bad_ID", "--kind", "echo"], ["user", "add", "Ada Lovelace", "--link"]):
+        assert "id: must be 1 to 32 characters of a-z, 0-9 and -" in place.run(*command, status=1)
+
+
+def test_filters_that_match_nothing_are_told(running: tuple[Place, str]) -> None:
+    place, _ = running
+    with place.started("events", "--type", "chat-mesage", "--bot", "nobody") as events:
+        said = _until(events, "Connected as local administrator")
+        events.kill()
+    assert "No events of type chat-mesage are known here; did you mean chat-message?" in said
+    assert "There is no bot nobody now" in said
+
+
 def test_status_connections_and_bots_are_shown(running: tuple[Place, str]) -> None:
     place, _ = running
     assert "connected" in place.run("status")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -14,9 +15,11 @@ import trio
 from click.testing import CliRunner
 
 from edgebotd.cli import COMMANDS, root
+from edgebotd.config import load
 from edgebotd.people.secret import digest
-from edgebotd.store import codes
+from edgebotd.store import codes, users
 from edgebotd.store.database import open_database
+from tests.cli.daemon import Script, serve
 
 STACK = ("trio", "quart", "quart_trio", "hypercorn", "httpx2", "pydantic")
 
@@ -144,10 +147,54 @@ def test_init_writes_a_private_configuration_and_a_link_that_is_in_the_store(tmp
     assert (found.purpose, found.user_id) == ("setup", None)
 
 
-def test_init_never_overwrites(tmp_path: Path) -> None:
+def test_init_never_overwrites_but_makes_a_new_link_while_there_is_no_administrator(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
-    file.write_text("# mine")
+    server = '[server]\nbind = "0.0.0.0:9000"\ntrusted_proxies = "10.0.0.1"\nsocket = "d.sock"\n'
+    file.write_text(f'# mine\n{server}[storage]\nstate_dir = "s"\n')
+    before = file.read_text()
     result = CliRunner().invoke(root, ["init", "--config", str(file)])
-    assert result.exit_code == 1
-    assert "is there already and stays as it is" in result.stderr
-    assert file.read_text() == "# mine"
+    assert result.exit_code == 0, result.output
+    assert "is there already and stays as it is" in result.stdout
+    assert "  http://127.0.0.1:9000/#code=" in result.stdout
+    assert file.read_text() == before
+    other = CliRunner().invoke(root, ["init", "--config", str(file), "--state-dir", str(tmp_path / "other")])
+    assert other.exit_code == 1
+    assert "names another state directory" in other.stderr
+
+    async def add_admin() -> None:
+        async with open_database(tmp_path / "s" / "edgebotd.db") as database:
+            await database.write(lambda tx: users.add(tx.connection, users.User("ada", "Ada", True, None, 1)))
+
+    trio.run(add_admin)
+    again = CliRunner().invoke(root, ["init", "--config", str(file)])
+    assert again.exit_code == 0
+    assert "There is an administrator already" in again.stdout
+    assert "#code=" not in again.stdout
+    document = json.loads(CliRunner().invoke(root, ["init", "--config", str(file), "--json"]).stdout)
+    assert document == {"config": str(file), "wrote": False, "stateDir": str(tmp_path / "s")}
+
+
+def test_init_asks_a_running_daemon_which_knows_its_address(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('[server]\nsocket = "d.sock"\n')
+    script = Script()
+    script.answers["POST", "/api/codes"] = (201, {"code": "c", "link": "http://127.0.0.1:4711/#code=c", "expiresAt": 1})
+    with serve(tmp_path / "d.sock", script):
+        result = CliRunner().invoke(root, ["init", "--config", str(file)])
+        assert "http://127.0.0.1:4711/#code=c" in result.stdout
+        assert "Start the daemon" not in result.stdout
+        script.answers["POST", "/api/codes"] = (409, {"code": "already_set_up", "detail": "There is one."})
+        assert "an administrator already" in CliRunner().invoke(root, ["init", "--config", str(file)]).stdout
+
+
+@pytest.mark.parametrize(
+    ("uid", "sudo", "named"), [(1000, "", 1000), (0, "", None), (0, "1000", 1000), (1000, "7", 1000)]
+)
+def test_init_lets_the_person_who_calls_use_the_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int, sudo: str, named: int | None
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: uid)
+    monkeypatch.setenv("SUDO_UID", sudo)
+    file = tmp_path / "c.toml"
+    assert CliRunner().invoke(root, ["init", "--config", str(file), "--state-dir", str(tmp_path / "s")]).exit_code == 0
+    assert load(file).server.admin_uids == (() if named is None else (named,))

@@ -34,6 +34,34 @@ def _problems(file: Path | None, env: dict[str, str] | None = None, **overrides:
     return [line.replace(str(file), "F") for line in str(caught.value).split("\n")]
 
 
+def test_a_mistake_hides_no_contradiction_of_its_section(file: Path) -> None:
+    file.write_text('[server]\nbindd = "x"\nbind = "0.0.0.0:80"\nmax_body_bytes = "10"\ntls_key = "k"\n')
+    assert [line.partition(",")[0] for line in _problems(file)] == [
+        "F:2:1: server.bindd: unknown setting",
+        "F:3:1: server.bind: 0.0.0.0:80 is reachable from other machines",
+        "F:4:1: server.max_body_bytes: must be a whole number",
+        "F:5:1: server.tls_key: needs tls_certificate too",
+    ]
+    file.write_text('[server]\ntls_certificate = 1\ntls_key = "k"\n[bots.a]\nkind = "openclaw"\nurl = 1\n')
+    told = _problems(file)
+    assert len(told) == 2, "nothing follows from a value that is wrong already"
+
+
+def test_values_of_the_wrong_kind_are_told_in_words(file: Path) -> None:
+    file.write_text(
+        '[server]\ngraceful_seconds = "9"\nadmin_uids = 1\npublic_url = 1\n[channel]\nmax_streams = 1.5\n'
+        '[bots.a]\nkind = "openclaw"\nurl = "ws://h"\ndevice = "yes"\nagent_id = "a b"\n'
+    )
+    assert [line.split(": ", 2)[2] for line in _problems(file)] == [
+        "must be a number, without quotes",
+        "must be a list in square brackets",
+        "must be text in quotes",
+        "must be a whole number, without quotes",
+        "must be true or false, without quotes",
+        "may hold letters, digits, _ and - only, and must not be empty",
+    ]
+
+
 def test_without_any_source_there_are_the_defaults() -> None:
     settings = load(None, {**HOME, "XDG_RUNTIME_DIR": "/run/user/7"}, search=False)
     assert settings.server.bind == ("127.0.0.1:8787",)
@@ -109,7 +137,7 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_place(file: Path) -> 
         "F:9:7: bots.nova.model: is required for kind openai",
         "F:11:3: bots.nova.url: must begin with http:// or https:// and name a host",
         "F:12:7: bots.iris.kind: is required",
-        "EDGEBOTD_CHANNEL__MAX_STREAMS: must be a valid integer",
+        "EDGEBOTD_CHANNEL__MAX_STREAMS: must be a whole number, without quotes",
         "EDGEBOTD_CHAT_QUEUED_SECONDS: no such setting, did you mean EDGEBOTD_CHAT__QUEUED_SECONDS?",
     ]
 
@@ -124,8 +152,8 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_place(file: Path) -> 
         (b"server = 1\n", r"F:1:1: server: must be a table: \[server\]"),
         (b"bots = 1\n", r"F:1:1: bots: must be tables: \[bots.<id>\]"),
         (b"[bots]\nx = 1\n", r"F:2:1: bots.x: must be a table: \[bots.x\]"),
-        (b"[server]\ngraceful_seconds = true\n", r"F:2:1: server.graceful_seconds: must be a valid number"),
-        (b'[server]\ngraceful_seconds = "10"\n', r"F:2:1: server.graceful_seconds: must be a valid number"),
+        (b"[server]\ngraceful_seconds = true\n", r"F:2:1: server.graceful_seconds: must be a number, without quotes"),
+        (b'[server]\ngraceful_seconds = "10"\n', r"F:2:1: server.graceful_seconds: must be a number, without quotes"),
         (b"[server]\ngraceful_seconds = inf\n", r"F:2:1: server.graceful_seconds: must be a finite number"),
         (b'[server]\nbind = ["x"]\n', r"F:2:9: server.bind\[0\]: must be host:port, .+"),
         (b'[server]\nbind = ["127.0.0.1:99999"]\n', r"F:2:9: server.bind\[0\]: must be host:port, .+"),

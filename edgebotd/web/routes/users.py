@@ -83,6 +83,8 @@ class CodeInfo(Model):
     purpose: Literal["setup", "login"]
     user_id: UserId | None
     expires_at: AtMs
+    link: str | None
+    """The page with the code in the fragment, which no server and no log sees; None where no page can be reached."""
 
 
 class AuditQuery(Model):
@@ -116,9 +118,10 @@ class AuditPage(Model):
 
 
 class UserRoutes:
-    """Handlers."""
+    """Handlers. `page_url` is where people reach the page."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, page_url: str | None) -> None:
+        self._page_url = page_url
         self._services = services
         self._accounts = services.accounts
 
@@ -177,7 +180,8 @@ class UserRoutes:
     async def add_code(self, call: Call, body: NewCode) -> CodeInfo:
         """Make a one-time code for a setup or login link; it goes into the link's fragment."""
         code, expires_at = await self._services.sign_in.add_code(call.actor, body.purpose, body.user_id)
-        return CodeInfo(code=code, purpose=body.purpose, user_id=body.user_id, expires_at=expires_at)
+        link = None if self._page_url is None else f"{self._page_url}/#code={code}"
+        return CodeInfo(code=code, purpose=body.purpose, user_id=body.user_id, expires_at=expires_at, link=link)
 
     async def audit(self, call: Call, query: AuditQuery) -> AuditPage:
         """Read the audit, newest first."""
