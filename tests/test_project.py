@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,13 @@ def test_module_imports(name: str) -> None:
     importlib.import_module(name)
 
 
+def test_every_module_has_a_floor_and_only_those_to_come_are_in_parentheses() -> None:
+    [contract] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    floors = {name.strip() for layer in contract["layers"] for name in layer.split("|")}
+    there = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert {name for name in floors if not name.startswith("(")} == there - {"__init__"}
+
+
 def test_tests_of_one_name_do_not_hide_each_other() -> None:
     folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
     assert not [str(folder) for folder in folders if not (folder / "__init__.py").exists()]
@@ -92,8 +100,11 @@ def test_a_module_without_a_floor_breaks_the_contract(tmp_path: Path) -> None:
     package = tmp_path / "edgebotd"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "errors.py").touch()
-    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    project = (ROOT / "pyproject.toml").read_text()
+    (tmp_path / "pyproject.toml").write_text(project)
+    [contract] = tomllib.loads(project)["tool"]["importlinter"]["contracts"]
+    for floor in re.findall(r"\w+", " ".join(contract["layers"])):
+        (package / f"{floor}.py").touch()
 
     def lint() -> subprocess.CompletedProcess[str]:
         script = "from importlinter.cli import lint_imports_command; lint_imports_command()"

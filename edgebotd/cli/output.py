@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 import unicodedata
@@ -67,7 +68,8 @@ def until(at: int | None) -> str:
     if at is None:
         return "never"
     left = at / 1000 - time.time()
-    return f"in {span(left)}" if left > 0 else "expired"
+    # Rounded up: what was made just now for 15 minutes expires in 15, not in 14.
+    return f"in {span(math.ceil(left / 60) * 60)}" if left > 0 else "expired"
 
 
 def clock(at: int) -> str:

@@ -93,7 +93,7 @@ class Turn:
         self._ended.run_id, self._ended.conversation_id = answer["runId"], answer["conversationId"]
         self._ended.state = answer["state"]
         if answer["state"] == "queued":
-            self._wait_for(answer.get("detail"))
+            self._tell(_waits(answer.get("detail")))
 
     def _take(self, event: dict[str, Any]) -> bool:
         """Take an event of this run; returns whether it was the last."""
@@ -108,15 +108,10 @@ class Turn:
                 self._ended.state, self._ended.detail = event["state"], event.get("detail")
                 if event["state"] in TERMINAL:
                     return True
-                if event["state"] == "queued":
-                    self._wait_for(event.get("detail"))
-                elif event.get("detail"):
-                    self._tell(event["detail"])
+                if event.get("detail"):
+                    # In the words of the answer to the request, so that it is told once.
+                    self._tell(_waits(event["detail"]) if event["state"] == "queued" else event["detail"])
         return False
-
-    def _wait_for(self, reason: str | None) -> None:
-        """Say once that the message waits, and again when it does for another reason."""
-        self._tell(f"The message waits: {reason}" if reason else "The message waits.")
 
     def _take_message(self, message: dict[str, Any]) -> None:
         self._ended.message = message
@@ -170,6 +165,10 @@ class Turn:
             return
         self._ended.state = answer.get("state", "stopping")
         self._ended.detail = None if self._ended.state == "aborted" else answer.get("detail")
+
+
+def _waits(reason: str | None) -> str:
+    return f"The message waits: {reason}" if reason else "The message waits."
 
 
 def _run_of(event: dict[str, Any]) -> str | None:

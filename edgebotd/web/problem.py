@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from edgebotd.errors import Invalid, Problem
-from edgebotd.events import BOT_ID_PATTERN
+from edgebotd.events import BOT_ID_PATTERN, CONVERSATION_ID_PATTERN
 
 CONTENT_TYPE: Final = b"application/problem+json"
 
@@ -47,14 +47,17 @@ def headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:
     return [(b"content-type", CONTENT_TYPE), (b"content-length", str(len(body)).encode()), *own]
 
 
-_ID_WORDS: Final = "must be 1 to 32 characters of a-z, 0-9 and -, not beginning with -"
+_PATTERNS: Final = {
+    BOT_ID_PATTERN: "must be 1 to 32 characters of a-z, 0-9 and -, not beginning with -",
+    CONVERSATION_ID_PATTERN: "must be the id of a conversation, c_ and 20 characters of a-z and 0-9",
+}
 
 
 def _words(one: ErrorDetails) -> str:
     """Return what is wrong for a person who knows the API, not pydantic."""
     message = one["msg"]
-    if one["type"] == "string_pattern_mismatch" and BOT_ID_PATTERN in message:
-        return _ID_WORDS
+    if one["type"] == "string_pattern_mismatch":
+        message = next((words for pattern, words in _PATTERNS.items() if pattern in message), message)
     if one["type"] == "missing":
         return "is required"
     if one["type"] == "extra_forbidden":

@@ -151,8 +151,8 @@ def test_files_conversation_and_mode_are_sent(command: Command, script: Script, 
 
 def test_standard_input_is_the_message_where_it_is_no_terminal(command: Command, script: Script) -> None:
     script.answers[SEND] = ACCEPTED
-    script.streams = [hello() + AFTER_SEND + _delta(0, "ok") + _status("finished")]
-    command("chat", "atlas", input="piped\ntext\n")
+    script.streams = [hello() + AFTER_SEND + _status("queued") + _delta(0, "ok") + _status("finished")]
+    assert command("chat", "atlas", input="piped\ntext\n").stderr == ""
     assert script.seen(*SEND)[0].body["text"] == "piped\ntext"
     assert command("chat", "atlas", input="").exit_code == 2
 

@@ -217,6 +217,10 @@ def test_an_id_that_cannot_be_is_explained(running: tuple[Place, str]) -> None:
         assert "id: must be 1 to 32 characters of a-z, 0-9 and -" in place.run(*command, status=1)
 
 
+def test_an_id_of_a_conversation_that_cannot_be_is_explained(running: tuple[Place, str]) -> None:
+    assert "must be the id of a conversation" in running[0].run("history", "echo", "--conversation", "x", status=1)
+
+
 def test_filters_that_match_nothing_are_told(running: tuple[Place, str]) -> None:
     place, _ = running
     with place.started("events", "--type", "chat-mesage", "--bot", "nobody") as events:
