@@ -20,16 +20,23 @@ _NUMBERS = count(1)
 
 @dataclass(frozen=True)
 class Namespace:
-    """A namespace's name, its end of the cable (`address`) and ours (`gateway`)."""
+    """A namespace's name, its end of the cable (`address`), ours (`gateway`), and our interface."""
 
     name: str
     address: str
     gateway: str
+    interface: str
 
     @property
     def enter(self) -> list[str]:
         """The command in front of which a program runs inside; it replaces itself, so the process id stays."""
         return ["ip", "netns", "exec", self.name]
+
+    def swallow(self) -> None:
+        """Let every packet to the namespace vanish from now on, as where a laptop is shut: no FIN, no RST, no error."""
+        # To an address on the cable that nobody has. The cable stays up, so nothing tells the sender.
+        nobody = "02:00:00:00:00:01"
+        _ip("neighbour", "replace", self.address, "lladdr", nobody, "dev", self.interface, "nud", "permanent")
 
 
 def _ip(*arguments: str) -> None:
@@ -65,7 +72,7 @@ def namespace() -> Iterator[Namespace]:
         _remove(name)
         raise PeerUnavailable(f"cannot make a network namespace: {error.stderr.strip()}") from error
     try:
-        yield Namespace(name, theirs, ours)
+        yield Namespace(name, theirs, ours, outer)
     finally:
         _remove(name)
 

@@ -37,8 +37,9 @@ from edgebotd.web.session import PRINCIPAL_KEY
 from edgebotd.web.stream import EventStream
 from tests.hub.support import INSTALLATION
 
-TRANSPORTS = ("http/1.1", "http/1.0", "unix", "tls", "h2", "h2c")
+TRANSPORTS = ("http/1.1", "http/1.0", "unix", "tls", "h2", "h2c", "h2c-upgrade")
 HANDED_OVER = ("http/1.1", "http/1.0", "unix")
+HTTP_2 = ("h2", "h2c", "h2c-upgrade")
 
 ANN = Principal(Kind.SESSION, "ann", "ann", "session-ann", grants={"a": Grant.VIEW})
 
@@ -140,8 +141,8 @@ class Edge:
         """Send a request and return its answer, whose head has come."""
         stream = await self.connect(transport)
         client: EventClient
-        if transport in ("h2", "h2c"):
-            client = Http2Client(stream)
+        if transport in HTTP_2:
+            client = Http2Client(stream, upgrade=transport == "h2c-upgrade")
         else:
             client = Http1Client(stream, "1.0" if transport == "http/1.0" else "1.1")
         await client.request(method, path, headers or {})
@@ -204,7 +205,7 @@ class Http1Client(EventClient):
 
     @override
     async def request(self, method: str, path: str, headers: dict[str, str]) -> None:
-        request = h11.Request(method=method, target=path, headers=[("host", "localhost"), *headers.items()])
+        request = h11.Request(method=method, target=path, headers=[*({"host": "localhost"} | headers).items()])
         data = self._h11.send(request) or b""
         self._h11.send(h11.EndOfMessage())
         await self.stream.send_all(data.replace(b"HTTP/1.1", f"HTTP/{self._version}".encode()))
@@ -228,19 +229,41 @@ class Http1Client(EventClient):
 
 
 class Http2Client(EventClient):
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.Stream, *, upgrade: bool = False) -> None:
         super().__init__(stream)
+        self._upgrade = upgrade
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self._data: list[bytes] = []
         self._ended = False
 
     @override
     async def request(self, method: str, path: str, headers: dict[str, str]) -> None:
-        self._h2.initiate_connection()
-        pseudo = [(":method", method), (":path", path), (":scheme", "https"), (":authority", "localhost")]
-        self._h2.send_headers(1, [*pseudo, *headers.items()], end_stream=True)
-        while not self.status:
+        headers = {"host": "localhost"} | headers
+        if self._upgrade:
+            await self._request_over_http1(method, path, headers)
+        else:
+            self._h2.initiate_connection()
+            authority = headers.pop("host")
+            pseudo = [(":method", method), (":path", path), (":scheme", "https"), (":authority", authority)]
+            self._h2.send_headers(1, [*pseudo, *headers.items()], end_stream=True)
+        while not self.status and not self._ended:
             await self._exchange()
+
+    async def _request_over_http1(self, method: str, path: str, headers: dict[str, str]) -> None:
+        """Ask as HTTP/1.1 and go over to HTTP/2, whose first stream is this request (RFC 7540, section 3.2)."""
+        settings = self._h2.initiate_upgrade_connection()
+        assert settings is not None
+        asked = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2-settings": settings.decode()}
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in (headers | asked).items())]
+        await self.stream.send_all("\r\n".join([*lines, "", ""]).encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            received = await self.stream.receive_some()
+            assert received, answer
+            answer += received
+        head, _, rest = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        await self._take(rest)
 
     async def _exchange(self) -> None:
         if data := self._h2.data_to_send():
@@ -248,7 +271,10 @@ class Http2Client(EventClient):
         received = await self.stream.receive_some()
         if not received:
             self._ended = True
-        for event in self._h2.receive_data(received) if received else ():
+        await self._take(received)
+
+    async def _take(self, received: bytes | bytearray) -> None:
+        for event in self._h2.receive_data(bytes(received)) if received else ():
             if isinstance(event, h2.events.ResponseReceived):
                 assert event.headers is not None
                 self.headers = {str(name): str(value) for name, value in event.headers}
@@ -284,12 +310,13 @@ async def open_edge(
     app: App = plain_app,
     graceful_seconds: float = 5,
     refresh: Callable[[Principal], Principal | None] = lambda principal: principal,
+    address: str = "127.0.0.1",
 ) -> AsyncIterator[Edge]:
     """Serve a hub's stream and a plain app on TCP, TLS and a unix socket."""
     files = Files(None, None, graceful_seconds)
     secure = certificate or files
     secure.graceful_seconds = graceful_seconds
-    plain, tls = _bound(), _bound()
+    plain, tls = _bound(address), _bound(address)
     unix = socket.socket(socket.AF_UNIX)
     unix_path = str(directory / "edge.sock")
     unix.bind(unix_path)
@@ -343,12 +370,15 @@ async def open_edge(
                     await servers.start(partial(serve, [tls], secure))
                 servers.start_soon(stopping)
                 nursery.start_soon(_tell_stopped, servers, edge)  # noqa: ASYNC111 - it ends first
-                yield edge
-                edge.shutdown.set()
-                for stream in edge.opened:
-                    await trio.aclose_forcefully(stream)
+                try:
+                    yield edge
+                finally:
+                    edge.shutdown.set()
+                    tls.close()
+                    with trio.CancelScope(shield=True):  # bounded: closing by force waits for nobody
+                        for stream in edge.opened:
+                            await trio.aclose_forcefully(stream)
             nursery.cancel_scope.cancel()
-        tls.close()
 
 
 async def _tell_stopped(servers: trio.Nursery, edge: Edge) -> None:
@@ -358,7 +388,7 @@ async def _tell_stopped(servers: trio.Nursery, edge: Edge) -> None:
     edge.stopped.set()
 
 
-def _bound() -> socket.socket:
+def _bound(address: str) -> socket.socket:
     sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
+    sock.bind((address, 0))
     return sock

@@ -7,15 +7,18 @@ import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import h11
 import pytest
 import trio
 
 from edgebotd.access import Grant, Kind, Principal
+from edgebotd.events import ALL
 from edgebotd.hub.settings import HubSettings
-from tests.hub.support import activity, message
-from tests.web.stream_client import HANDED_OVER, TRANSPORTS, Files, make_certificate, open_edge
+from edgebotd.protocol.sse import Parser
+from tests.hub.support import activity, message, statuses
+from tests.web.stream_client import HANDED_OVER, HTTP_2, TRANSPORTS, Files, make_certificate, open_edge
 
 every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 handed_over = pytest.mark.parametrize("transport", HANDED_OVER)
@@ -104,7 +107,7 @@ async def test_head_answers_the_head_only(transport: str, tmp_path: Path, certif
         client = await edge.open(transport, method="HEAD")
         assert client.status == 200
         assert client.headers["content-type"] == "text/event-stream; charset=utf-8"
-        if transport not in ("h2", "h2c"):
+        if transport not in HTTP_2:
             await client.stream.send_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             with trio.move_on_after(1):
                 assert not (await client.stream.receive_some()).startswith(b"event:")
@@ -238,27 +241,122 @@ async def test_c9_vanished_peers_are_noticed_by_the_kernel(tmp_path: Path) -> No
                 sock.detach()
 
 
-async def test_c8_heartbeats_come_over_a_real_socket(tmp_path: Path) -> None:
-    async with open_edge(tmp_path, settings=HubSettings(heartbeat_seconds=0.1)) as edge:
-        client = await edge.open("http/1.1")
-        ids = [(await client.next("hb")).last_event_id for _ in range(3)]
-        assert len(set(ids)) == 3
+@every_transport
+async def test_c8_heartbeats_come_over_a_real_socket(transport: str, tmp_path: Path, certificate: Files) -> None:
+    async with open_edge(tmp_path, certificate, HubSettings(heartbeat_seconds=0.1)) as edge:
+        client = await edge.open(transport)
+        beats = [await client.next("hb") for _ in range(3)]
+        assert len({beat.last_event_id for beat in beats}) == 3
+        assert {beat.data for beat in beats} == {""}
+        await client.close()
+        again = await edge.open(transport, headers={"last-event-id": beats[-1].last_event_id})
+        assert json.loads((await again.next()).data)["verdict"] == "exact"
 
 
-@pytest.mark.parametrize("cursor", ["", "A" * 10_240, "\x80\xff\x01", "x" * 22])
-async def test_s23_odd_ids_get_200_and_a_verdict(cursor: str, tmp_path: Path) -> None:
+@every_transport
+async def test_c14_age_is_told_and_ends_the_body_cleanly(transport: str, tmp_path: Path, certificate: Files) -> None:
+    async with open_edge(tmp_path, certificate, HubSettings(max_age_seconds=1.4)) as edge:
+        client = await edge.open(transport)
+        assert json.loads((await client.next("bye")).data) == {"reason": "age"}
+        await client.rest()
+        assert edge.hub.counters.closed == {"age": 1}
+
+
+@every_transport
+async def test_c3_s9_a_cut_in_the_body_loses_nothing(transport: str, tmp_path: Path, certificate: Files) -> None:
+    async with open_edge(tmp_path, certificate) as edge:
+        client = await edge.open(transport)
+        await client.next("hb")
+        for number in range(30):
+            edge.hub.publish("a", message(text="x" * 300, number=number))
+        ids = [(await client.next_json())["message"]["id"] for _ in range(30)]
+        await client.close()
+        for length in range(len(client.body) // 4, len(client.body) + 1, len(client.body) // 9):
+            parser = Parser()
+            seen = [event for event in parser.feed(client.body[:length]) if event.type == "message"]
+            assert parser.last_event_id
+            again = await edge.open(transport, headers={"last-event-id": parser.last_event_id})
+            together = [json.loads(event.data)["message"]["id"] for event in seen]
+            together += [(await again.next_json())["message"]["id"] for _ in range(30 - len(together))]
+            assert together == ids
+            await again.close()
+
+
+@pytest.mark.parametrize("cursor", ["", "A" * 10_240, "\x80\xff", "x" * 22])
+@every_transport
+async def test_s23_odd_ids_get_200_and_a_verdict(
+    transport: str, cursor: str, tmp_path: Path, certificate: Files
+) -> None:
+    async with open_edge(tmp_path, certificate) as edge:
+        in_query = f"/api/events?lastEventId={quote(cursor.encode('latin-1'))}"
+        # Clients of HTTP libraries cannot send what is not ASCII in a header; over a raw socket, see below.
+        asked: list[tuple[str, dict[str, str]]] = [(in_query, {})]
+        if cursor.isascii():
+            asked.append(("/api/events", {"last-event-id": cursor}))
+        for path, headers in asked:
+            client = await edge.open(transport, path, headers=headers)
+            assert client.status == 200
+            hello = json.loads((await client.next("hello")).data)
+            assert (hello["verdict"], hello.get("reason")) == (("gap", "malformed") if cursor else ("fresh", None))
+            await client.next("hb")
+
+
+async def test_s23_an_id_that_is_no_text_gets_a_verdict_or_is_refused_as_a_header(tmp_path: Path) -> None:
     async with open_edge(tmp_path) as edge:
-        stream = await edge.connect("http/1.1")
-        await stream.send_all(
-            b"GET /api/events HTTP/1.1\r\nhost: x\r\nlast-event-id: %b\r\n\r\n" % cursor.encode("latin-1")
-        )
-        data = b""
-        while b'"verdict"' not in data:
-            data += await stream.receive_some()
-            assert data
-        if "\x01" in cursor:  # not allowed in a header at all
-            assert data.startswith(b"HTTP/1.1 400") or b'"gap"' in data
-        else:
-            assert data.startswith(b"HTTP/1.1 200")
-            assert (b'"malformed"' in data) == bool(cursor)
-        await trio.aclose_forcefully(stream)
+        for cursor, answers in ((b"\x80\xff", [b"HTTP/1.1 200"]), (b"\x80\x01", [b"HTTP/1.1 200", b"HTTP/1.1 400"])):
+            stream = await edge.connect("http/1.1")
+            await stream.send_all(b"GET /api/events HTTP/1.1\r\nhost: x\r\nlast-event-id: %b\r\n\r\n" % cursor)
+            data = b""
+            while b"\r\n\r\n" not in data or (b" 200 " in data and b'"verdict"' not in data):
+                data += await stream.receive_some()
+            assert data[:12] in answers
+            assert b" 200 " not in data or b'"gap","reason":"malformed"' in data
+
+
+async def test_http_1_0_gets_a_body_without_frames_and_1_1_one_in_chunks(tmp_path: Path) -> None:
+    """Default nginx speaks HTTP/1.0 upstream, and would pass chunk sizes on as text."""
+    async with open_edge(tmp_path) as edge:
+        for version, chunked in ((b"1.0", False), (b"1.1", True)):
+            stream = await edge.connect("http/1.1")
+            await stream.send_all(b"GET /api/events HTTP/%b\r\nhost: localhost\r\n\r\n" % version)
+            data = b""
+            while b"event: hb" not in data or not data.endswith(b"\n"):
+                data += await stream.receive_some()
+            edge.hub.publish("a", activity(text="one"))
+            while b'"one"' not in data or not data.endswith(b"\n"):
+                data += await stream.receive_some()
+            edge.hub.rescope(lambda principal: None)
+            while received := await stream.receive_some():
+                data += received
+            head, _, body = data.partition(b"\r\n\r\n")
+            assert (b"transfer-encoding: chunked" in head.lower()) == chunked
+            assert b"connection: close" in head.lower()
+            assert body.startswith(b"event: hello\n") != chunked
+            assert (b"\r" in body) == chunked
+            assert body.endswith(b"\r\n0\r\n\r\n" if chunked else b'{"reason":"revoked"}\n\n')
+
+
+async def test_s2_no_transport_writes_a_cr_into_the_body(tmp_path: Path, certificate: Files) -> None:
+    async with open_edge(tmp_path, certificate) as edge:
+        clients = [await edge.open(transport) for transport in TRANSPORTS]
+        for client in clients:
+            await client.next("hb")
+        edge.hub.publish("a", message(text="\ufeffa\r\nb\rc\u2028\x85"))
+        for client in clients:
+            event = await client.next_json()
+            assert event["message"]["parts"][0]["text"] == "\ufeffa\r\nb\rc\u2028\x85"
+            assert b"\r" not in client.body
+
+
+async def test_c15_however_many_transports_an_event_is_encoded_once(tmp_path: Path, certificate: Files) -> None:
+    async with open_edge(tmp_path, certificate) as edge:
+        clients = [await edge.open(transport) for transport in TRANSPORTS * 2]
+        for client in clients:
+            await client.next("hb")
+        before = edge.hub.counters.encoded
+        edge.hub.publish("a", activity())
+        edge.hub.publish(ALL, statuses("a", "b"))
+        for client in clients:
+            assert [(await client.next_json())["type"] for _ in range(2)] == ["bot-activity", "bots-status-update"]
+        # Once each at the publisher, and once what a user with the bot `a` sees of the second.
+        assert edge.hub.counters.encoded - before == 3

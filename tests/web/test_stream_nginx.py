@@ -50,23 +50,42 @@ async def nginx_before(edge: Edge, directory: Path) -> AsyncIterator[str]:
 
 async def test_s24_behind_default_nginx_everything_arrives_at_once(tmp_path: Path) -> None:
     async with open_edge(tmp_path) as edge, nginx_before(edge, tmp_path) as path:
-        stream = await trio.open_unix_socket(path)
-        edge.opened.append(stream)
-        client = Http1Client(stream, "1.1")
-        with trio.fail_after(1):
+        heads = []
+        for _ in range(5):
+            stream = await trio.open_unix_socket(path)
+            edge.opened.append(stream)
+            client = Http1Client(stream, "1.1")
+            started = trio.current_time()
             await client.request("GET", "/api/events", {"accept-encoding": "gzip, br"})
             assert (await client.next()).type == "hello"
+            heads.append(trio.current_time() - started)
             await client.next("hb")
+        # The contract says 200 ms for each; a stall of a loaded machine may hit one.
+        assert sorted(heads)[-2] < 0.2
         assert client.status == 200
         assert client.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert client.headers.get("content-encoding", "identity") == "identity"
         assert edge.seen[0]["http_version"] == "1.0"
-        assert [info.transport for info in edge.hub.connections()] == ["handed-over"]
+        assert {info.transport for info in edge.hub.connections()} == {"handed-over"}
         took = []
         for number in range(20):
             edge.hub.publish("a", activity(text=str(number)))
             started = trio.current_time()
             assert (await client.next_json())["activity"] == str(number)
             took.append(trio.current_time() - started)
-        # The contract says 200 ms for each; a stall of a loaded machine may hit one.
         assert sorted(took)[-2] < 0.2
+        # Not a byte of ours or of a proxy's that is no field of an event.
+        for line in client.body.split(b"\n"):
+            assert line.partition(b":")[0] in (b"", b"event", b"id", b"retry", b"data"), line
+
+
+async def test_s24_s20_a_stop_reaches_the_client_behind_nginx_as_a_clean_end(tmp_path: Path) -> None:
+    async with open_edge(tmp_path) as edge, nginx_before(edge, tmp_path) as path:
+        stream = await trio.open_unix_socket(path)
+        edge.opened.append(stream)
+        client = Http1Client(stream, "1.1")
+        await client.request("GET", "/api/events", {})
+        await client.next("hb")
+        edge.shutdown.set()
+        assert (await client.next("bye")).retry is not None
+        await client.rest()

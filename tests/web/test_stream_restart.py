@@ -1,0 +1,195 @@
+"""A restart that nobody notices: the socket is kept, all come back by themselves, all resume exactly (CHANNEL C10)."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import ssl
+import time
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h2.exceptions
+import h11
+import pytest
+import trio
+
+from edgebotd.hub.hub import Hub, open_hub
+from edgebotd.hub.settings import HubSettings
+from edgebotd.protocol.sse import Parser
+from edgebotd.store.database import open_database
+from edgebotd.web.server import serve_web
+from edgebotd.web.session import PRINCIPAL_KEY
+from edgebotd.web.stream import EventStream
+from tests.hub.support import INSTALLATION, activity, message
+from tests.web.stream_client import ANN, EventClient, Files, Http1Client, Http2Client, make_certificate, plain_app
+
+NETWORK_FAILURES = (OSError, trio.BrokenResourceError, h11.RemoteProtocolError, h2.exceptions.ProtocolError)
+
+
+class EventSource:
+    """A client as the specification has it: any other answer than a stream closes it for good."""
+
+    def __init__(self, transport: str, port: int, trust: Path | None) -> None:
+        self._transport = transport
+        self._port = port
+        self._trust = trust
+        self._retry = 1.0
+        self._parser = Parser()
+        self.closed_by: str | None = None
+        self.hellos: list[str] = []
+        self.byes: list[tuple[str, int | None]] = []
+        self.numbers: list[int] = []
+
+    async def run(self) -> None:
+        while self.closed_by is None:
+            stream: trio.abc.Stream | None = None
+            try:
+                stream = await self._connect()
+                await self._read(stream)
+            except NETWORK_FAILURES:
+                pass
+            finally:
+                if stream is not None:
+                    with trio.CancelScope(shield=True):  # bounded: closing by force waits for nobody
+                        await trio.aclose_forcefully(stream)
+            await trio.sleep(self._retry)
+
+    async def _connect(self) -> trio.abc.Stream:
+        if self._transport in ("tls", "h2"):
+            context = ssl.create_default_context(cafile=self._trust)
+            context.set_alpn_protocols(["h2"] if self._transport == "h2" else ["http/1.1"])
+            secure: trio.abc.Stream = await trio.open_ssl_over_tcp_stream(
+                "localhost", self._port, ssl_context=context, https_compatible=True
+            )
+            return secure
+        return await trio.open_tcp_stream("127.0.0.1", self._port)
+
+    async def _read(self, stream: trio.abc.Stream) -> None:
+        client: EventClient = Http2Client(stream) if self._transport in ("h2", "h2c") else Http1Client(stream, "1.1")
+        self._parser = Parser(last_event_id=self._parser.last_event_id)
+        cursor = self._parser.last_event_id
+        await client.request("GET", "/api/events", {"last-event-id": cursor} if cursor else {})
+        if client.status != 200 or not client.headers["content-type"].startswith("text/event-stream"):
+            self.closed_by = f"{client.status} {client.headers}"
+            return
+        while data := await client.receive():
+            for event in self._parser.feed(data):
+                self._take(event.type, event.data, event.retry)
+            if self._parser.retry_ms is not None:
+                self._retry = self._parser.retry_ms / 1000
+
+    def _take(self, kind: str, data: str, retry: int | None) -> None:
+        if kind == "hello":
+            self.hellos.append(json.loads(data)["verdict"])
+        elif kind == "bye":
+            self.byes.append((json.loads(data)["reason"], retry))
+        elif kind == "message" and (body := json.loads(data))["type"] == "chat-message":
+            self.numbers.append(int(body["message"]["id"][1:]))
+
+
+class Life:
+    """One life of the daemon on sockets and a store that outlive it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.stop = trio.Event()
+        self.hub: Hub | None = None
+
+    async def run(
+        self, directory: Path, served: list[tuple[socket.socket, Files]], *, task_status: trio.TaskStatus[Hub]
+    ) -> None:
+        async with AsyncExitStack() as stack:
+            database = await stack.enter_async_context(open_database(directory / "store.db", now=1))
+            hub = await stack.enter_async_context(
+                open_hub(
+                    database,
+                    HubSettings(),
+                    installation=INSTALLATION,
+                    life=self.number,
+                    clock=lambda: int(time.time() * 1000),
+                    rng=random.Random(self.number),
+                )
+            )
+            events = EventStream(hub, lambda principal: principal, lambda admin, user_id: admin)
+
+            async def app(scope: Any, receive: Any, send: Any) -> None:
+                if scope["type"] == "lifespan":
+                    await plain_app(scope, receive, send)
+                    return
+                scope["state"][PRINCIPAL_KEY] = ANN
+                await events(scope, receive, send)
+
+            async with trio.open_nursery() as servers:
+                for kept, files in served:
+                    # As systemd does: the daemon closes its copy, the socket goes on listening.
+                    serve = partial(serve_web, app, [kept.dup()], files, shutdown=self.stop.wait, drain=hub.drain)
+                    await servers.start(serve)
+                task_status.started(hub)
+                self.hub = hub
+            self.hub = None
+
+
+async def check(directory: Path, transports: tuple[str, ...], each: int, publishes_per_second: float) -> None:
+    certificate = make_certificate(directory)
+    plain, tls = socket.create_server(("127.0.0.1", 0), backlog=4096), socket.create_server(("127.0.0.1", 0))
+    served = [(plain, Files()), (tls, certificate)]
+    ports = {name: (tls if name in ("tls", "h2") else plain).getsockname()[1] for name in transports}
+    clients = [EventSource(name, ports[name], certificate.tls_certificate) for name in transports * each]
+    lives = [Life(1), Life(2)]
+    number = 0
+
+    async def publish() -> None:
+        nonlocal number
+        while True:
+            for life in lives:
+                if life.hub is not None:
+                    life.hub.publish("a", message(number=number))
+                    life.hub.publish("a", activity(text=str(number)))
+                    number += 1
+            await trio.sleep(1 / publishes_per_second)
+
+    async def until(done: Any, seconds: float) -> None:
+        with trio.fail_after(seconds):
+            while not done():  # noqa: ASYNC110 - many clients, one question
+                await trio.sleep(0.02)
+
+    async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as first:
+            await first.start(lives[0].run, directory, served)
+            nursery.start_soon(publish)
+            for client in clients:
+                nursery.start_soon(client.run)
+            await until(lambda: all(client.numbers for client in clients), 60)
+            lives[0].stop.set()
+        # Gone. Who connects now waits in the kept sockets' queues.
+        assert all(client.byes for client in clients)
+        async with trio.open_nursery() as second:
+            await second.start(lives[1].run, directory, served)
+            await until(lambda: all(len(client.hellos) == 2 for client in clients), 60)
+            last = number
+            await until(lambda: all(client.numbers[-1] > last for client in clients), 60)
+            lives[1].stop.set()
+        nursery.cancel_scope.cancel()
+    plain.close()
+    tls.close()
+    for client in clients:
+        assert client.closed_by is None
+        assert client.hellos == ["fresh", "exact"]
+        assert client.numbers == list(range(client.numbers[0], client.numbers[-1] + 1))
+        reason, retry = client.byes[0]
+        assert reason == "restart"
+        assert retry is not None
+    assert len({client.byes[0][1] for client in clients}) > len(clients) // 4  # each its own, so they do not stampede
+
+
+async def test_c10_clients_of_every_kind_come_back_by_themselves_and_exactly(tmp_path: Path) -> None:
+    await check(tmp_path, ("http/1.1", "tls", "h2", "h2c"), 5, 50)
+
+
+@pytest.mark.heavy
+async def test_c10_a_thousand_spec_true_clients_under_load_resume_exactly(tmp_path: Path) -> None:
+    await check(tmp_path, ("http/1.1",), 1000, 10)
