@@ -16,8 +16,9 @@ import trio
 
 from edgebotd.hub.backlog import Backlog, Item, Raw
 from edgebotd.hub.counters import Counters
-from edgebotd.hub.frames import LAST_CHUNK, Bye, Framing, chunk
+from edgebotd.hub.frames import Bye, Framing
 from edgebotd.hub.stream import Group, MailboxStream, Stream, is_over
+from edgebotd.protocol.http1 import LAST_CHUNK, chunk
 
 _IDLE: Final = select.EPOLLIN | select.EPOLLRDHUP
 _FULL: Final = _IDLE | select.EPOLLOUT

@@ -1,10 +1,10 @@
-"""The channel's own frames (CHANNEL C1, C8, C10, C11, C14) and the framing of HTTP/1.1."""
+"""The channel's own frames (CHANNEL C1, C8, C10, C11, C14)."""
 
 from __future__ import annotations
 
 import json
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 from edgebotd.protocol import sse
 
@@ -40,14 +40,6 @@ class Framing(Enum):
     CHUNKED = "chunked"
     PLAIN = "plain"
     MAILBOX = "mailbox"
-
-
-LAST_CHUNK: Final = b"0\r\n\r\n"
-
-
-def chunk(data: bytes) -> bytes:
-    """Return the bytes as one chunk of HTTP/1.1."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def control(name: str, data: dict[str, Any], *, cursor: str | None = None, retry_ms: int | None = None) -> bytes:
