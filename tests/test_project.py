@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -29,11 +30,13 @@ FORBIDDEN = {
 
 
 def committed_files() -> list[Path]:
-    """List what git tracks, or everything that is not hidden where this is no checkout."""
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=False)
-    if listed.returncode == 0:
-        return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
-    return [path for path in ROOT.rglob("*") if path.is_file() and "/." not in path.relative_to(ROOT).as_posix()]
+    """List what git tracks, or everything that is not hidden or made where this is no checkout."""
+    if shutil.which("git"):
+        listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=False)
+        if listed.returncode == 0:
+            return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+    made = re.compile(r"(^|/)(\.|__pycache__/|node_modules/)")
+    return [p for p in ROOT.rglob("*") if p.is_file() and not made.search(p.relative_to(ROOT).as_posix())]
 
 
 def name_of(module: Path) -> str:
