@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from edgebotd.access import Grant, Principal
 from edgebotd.bots.conversations import Conversations, found_in, known_bot
 from edgebotd.bots.files import Download, Files, download
-from edgebotd.bots.fill import put_message, restore_deleted
+from edgebotd.bots.plugin import PluginMessage, store
 from edgebotd.bots.requests import HistoryPage, PluginAnswer, SearchHit, SearchPage
 from edgebotd.errors import Invalid, NotFound
 from edgebotd.events import BotActivity, ChatMessage, CodeSessionEvent, Event, Message
 from edgebotd.hub.hub import Hub
-from edgebotd.store import attachments, conversations, messages, search
+from edgebotd.store import attachments, messages, search
 from edgebotd.store.database import Database
-from edgebotd.store.writer import Transaction
 
 LONGEST_PAGE: Final = 200
 
@@ -123,7 +123,7 @@ class Chat(Conversations):
             raise NotFound("attachment")
         return download(await self._files.load(sha256), *found)
 
-    async def publish(self, principal: Principal, bot_id: str, event: Event) -> PluginAnswer:
+    async def publish(self, principal: Principal, bot_id: str, event: Event | PluginMessage) -> PluginAnswer:
         """Take what a bot's own plugin says: bot-activity, code-session:event or chat-message.
 
         The first two are validated and published, nothing else: they may come thousands of times a second.
@@ -134,14 +134,15 @@ class Chat(Conversations):
             Conflict: the message id belongs to another message.
         """
         principal.require_publish(bot_id)
-        if not isinstance(event, BotActivity | CodeSessionEvent | ChatMessage):
+        if isinstance(event, ChatMessage):
+            event = PluginMessage.of(event)
+        if not isinstance(event, BotActivity | CodeSessionEvent | PluginMessage):
             raise Invalid(f"A plugin cannot publish events of type '{event.type}'.", code="type_not_allowed")
         if event.bot_id != bot_id:
             raise Invalid("The botId in the body is another one than in the address.", code="other_bot")
         try:
-            if isinstance(event, ChatMessage):
-                stored = await self._plugin_message(principal, bot_id, event)
-                return PluginAnswer(message_id=stored.id)
+            if isinstance(event, PluginMessage):
+                return PluginAnswer(message_id=(await self._plugin_message(principal, event)).id)
             self._hub.publish(bot_id, event)
         except ValueError as exc:
             raise Invalid("The event holds text that is no Unicode.", code="not_unicode") from exc
@@ -149,24 +150,12 @@ class Chat(Conversations):
             self._tell_activity(bot_id, event.activity, event.detail)
         return PluginAnswer()
 
-    async def _plugin_message(self, principal: Principal, bot_id: str, event: ChatMessage) -> Message:
-        said = event.message
-        if (said.bot_id, said.conversation_id) != (bot_id, event.conversation_id):
-            raise Invalid("The message is of another bot or conversation than its event.", code="other_bot")
-        message = said.model_copy(
-            update={"source": f"plugin:{principal.name}"[:64], "seq": None, "user_id": None, "edited_at": None}
-        )
-
+    async def _plugin_message(self, principal: Principal, told: PluginMessage) -> Message:
         now = self._now()
-
-        def write(tx: Transaction) -> Message:
-            found = conversations.get(tx.connection, message.conversation_id)
-            if found is None or found.bot_id != bot_id:
-                raise NotFound("conversation")
-            restore_deleted(tx, found)
-            return put_message(tx, message, now=now)
-
-        return await self._hub.transact(write)
+        message, key = await self._hub.transact(partial(store, told=told, principal=principal, now=now))
+        if key is not None:
+            self._learn(told.bot_id, key, message.conversation_id)
+        return message
 
 
 def seq_of(cursor: str | None) -> int | None:

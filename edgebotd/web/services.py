@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from edgebotd.access import Principal
 from edgebotd.bots.files import Download
+from edgebotd.bots.plugin import PluginMessage
 from edgebotd.bots.requests import (
     AbortAnswer,
     AbortRequest,
@@ -55,7 +56,7 @@ class Turns(Protocol):
 class Chat(Protocol):
     """What the routes need of the functions over history, conversations, search, attachments and plugins."""
 
-    async def publish(self, principal: Principal, bot_id: str, event: Event) -> PluginAnswer: ...
+    async def publish(self, principal: Principal, bot_id: str, event: Event | PluginMessage) -> PluginAnswer: ...
     async def history(
         self, principal: Principal, bot_id: str, *, conversation_id: str | None, before: str | None, limit: int
     ) -> HistoryPage: ...

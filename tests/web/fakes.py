@@ -9,6 +9,7 @@ import trio
 
 from edgebotd.access import Grant, Principal
 from edgebotd.bots.files import Download, download
+from edgebotd.bots.plugin import PluginMessage
 from edgebotd.bots.requests import (
     AbortAnswer,
     BotDetail,
@@ -89,9 +90,9 @@ class FakeTurns:
 class FakeChat:
     """Empty lists, one conversation, one attachment."""
 
-    published: list[tuple[str, Event]] = field(default_factory=list)
+    published: list[tuple[str, Event | PluginMessage]] = field(default_factory=list)
 
-    async def publish(self, principal: Principal, bot_id: str, event: Event) -> PluginAnswer:
+    async def publish(self, principal: Principal, bot_id: str, event: Event | PluginMessage) -> PluginAnswer:
         self.published.append((bot_id, event))
         return PluginAnswer()
 

@@ -142,3 +142,42 @@ async def test_what_a_plugin_publishes_reaches_the_streams(tmp_path: Path) -> No
         broken = b'{"type":"bot-activity","botId":"atlas","activity":"\\ud800"}'
         assert (await plugin.request("POST", path, data=broken)).status == 400  # S25
         assert (await plugin.get("/api/bots/atlas")).status == 404
+
+
+async def test_a_plugin_names_a_session_of_its_own_and_its_conversation_is_made_once(tmp_path: Path) -> None:
+    """Section 5, conversation: what the gateway has from its own channels is a conversation too."""
+    async with open_whole_edge(tmp_path) as edge:
+        await edge.house.user("ann", atlas=Grant.CHAT)
+        api = edge.house.client.with_token(await edge.house.token("ann", Scope.CHAT))
+        plugin = edge.house.client.with_token(await edge.house.token("ann", Scope.PUBLISH))
+        stream = await edge.stream("http/1.1", await edge.token_of("ann", Scope.READ), "/api/events?type=chat-message")
+        await stream.next("hb")
+
+        def said(key: str, text: str, **more: Any) -> dict[str, Any]:
+            message = {"id": f"p-{text}", "role": "user", "parts": [{"type": "text", "text": text}], **more}
+            return {"type": "chat-message", "botId": "atlas", "sessionKey": key, "message": message}
+
+        places = set()
+        # The gateway's own form, and what it would take for the same.
+        for key in ("agent:main:telegram:direct:7", "AGENT:Main:Telegram:direct:7", "telegram:direct:7"):
+            answer = await plugin.post("/api/bots/atlas/events", said(key, key[:5]))
+            assert answer.status == 202, answer.body
+            told = await stream.next_json()
+            assert told["message"]["id"] == answer.json["messageId"] == f"p-{key[:5]}"
+            places.add(told["conversationId"])
+        assert len(places) == 1
+        (row,) = (await api.get("/api/bots/atlas/conversations")).json["items"]
+        assert {row["conversation"]["id"]} == places
+        assert row["conversation"]["source"].startswith("plugin:")
+        refused = [
+            said("agent:other:telegram:1", "x"),  # another agent of the same gateway is another bot
+            said("", "x"),
+            said("a\nb", "x"),
+            {**said("k", "x"), "conversationId": row["conversation"]["id"]},
+            {key: value for key, value in said("k", "x").items() if key != "sessionKey"},
+            said("k", "x", botId="iris"),
+            said("k", "x", source="edgebotd"),
+            said("k", "x", userId="root"),
+        ]
+        for event in refused:
+            assert (await plugin.post("/api/bots/atlas/events", event)).status == 400, event

@@ -6,13 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from edgebotd.bots.plugin import PluginMessage
 from edgebotd.bots.requests import BotDetail, ConnectAnswer, ConnectRequest, EditRequest, PluginAnswer
-from edgebotd.events import BotActivity, BotSummary, ChatMessage, CodeSessionEvent, Model
+from edgebotd.events import BotActivity, BotSummary, CodeSessionEvent, Model
 from edgebotd.people.audit import entry
 from edgebotd.web.route import Call, Route, route
 from edgebotd.web.services import Services
 
-PluginEvent = Annotated[BotActivity | CodeSessionEvent | ChatMessage, Field(discriminator="type")]
+PluginEvent = Annotated[BotActivity | CodeSessionEvent | PluginMessage, Field(discriminator="type")]
 """What a bot's own plugin may push; everything else only the daemon says."""
 
 
