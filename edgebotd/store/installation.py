@@ -32,9 +32,12 @@ def load_or_create(conn: sqlite3.Connection, now: int, new_key: Callable[[], byt
 
 
 def begin_life(conn: sqlite3.Connection, now: int) -> int:
-    """Count this start and return its number: 1 for the first, one more for each later one.
+    """Count this start and return its number: the Unix second, or one more than the start before it.
 
-    The installation must exist (`load_or_create`).
+    A counter alone would give the starts after a backup was put back the numbers of those that the backup does not
+    know, whose cursors clients still hold (CHANNEL C2, never reused). The installation must exist (`load_or_create`).
     """
-    row = conn.execute("UPDATE installation SET life = life + 1, life_began_at = ? RETURNING life", (now,)).fetchone()
+    row = conn.execute(
+        "UPDATE installation SET life = max(life + 1, ? / 1000), life_began_at = ? RETURNING life", (now, now)
+    ).fetchone()
     return int(row[0])
