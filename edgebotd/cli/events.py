@@ -76,6 +76,11 @@ def line(event: dict[str, Any]) -> str:
     return f"{styled(head, dim=True)}  {one_line(_telling(event), 160)}"
 
 
+def _bot_words(bot: dict[str, Any]) -> str:
+    activity = bot.get("activity", "idle")
+    return f"{bot['botId']} {bot['state']}" + (f" ({activity})" if activity != "idle" else "")
+
+
 def _telling(event: dict[str, Any]) -> str:
     match event.get("type"):
         case "chat-delta":
@@ -84,12 +89,19 @@ def _telling(event: dict[str, Any]) -> str:
             from edgebotd.cli.messages import text_of
 
             message = event.get("message", {})
-            return f"{message.get('role')}: {text_of(message)}"
+            state = message.get("state", "final")
+            return f"{message.get('role')}{'' if state == 'final' else f' ({state})'}: {text_of(message)}"
         case "chat-status" | "bot:status":
             return " ".join(str(event[key]) for key in ("state", "reason", "detail") if event.get(key))
         case "bot-activity":
             return " ".join(str(event[key]) for key in ("activity", "detail") if event.get(key))
         case "bots-status-update":
-            return ", ".join(f"{bot['botId']} {bot['state']}" for bot in event.get("bots", ())) or "no bots"
+            return ", ".join(map(_bot_words, event.get("bots", ()))) or "no bots"
+        case "conversation-update":
+            title = (event.get("conversation") or {}).get("title")
+            read = f"up to {event['readSeq']} by {event.get('userId')}" if event.get("readSeq") is not None else None
+            return " ".join(filter(None, (event.get("change"), event.get("conversationId"), title, read)))
+        case "job:status":
+            return " ".join(str(event[key]) for key in ("job", "state", "detail") if event.get(key))
     rest = {key: value for key, value in event.items() if key not in ("type", "botId")}
     return json.dumps(rest, ensure_ascii=False, separators=(",", ":"))

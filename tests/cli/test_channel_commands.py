@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from edgebotd.cli.client import ApiError, Client, StreamLost
+from edgebotd.cli.events import line
 from edgebotd.cli.reply import Reply
 from edgebotd.cli.tail import Tail
 from edgebotd.cli.turn import Turn
@@ -253,6 +254,40 @@ def test_the_tail_backs_off_from_a_daemon_that_is_down_and_tells_once(tmp_path: 
     assert len(said) == 1
     assert all(0.1 <= pause <= 30 for pause in pauses)
     assert max(pauses) > 5
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (
+            {"type": "bots-status-update", "bots": [{"botId": "a", "state": "connected", "activity": "thinking"}]},
+            "a connected (thinking)",
+        ),
+        ({"type": "bots-status-update", "bots": []}, "no bots"),
+        (
+            {
+                "type": "conversation-update",
+                "change": "created",
+                "conversationId": "c_1",
+                "conversation": {"title": "T"},
+            },
+            "created c_1 T",
+        ),
+        (
+            {"type": "conversation-update", "change": "read", "conversationId": "c_1", "readSeq": 7, "userId": "ada"},
+            "read c_1 up to 7 by ada",
+        ),
+        (
+            {"type": "chat-message", "message": {"role": "user", "state": "pending", "parts": []}},
+            "user (pending):",
+        ),
+        ({"type": "job:status", "job": "retention", "state": "waiting", "at": 0}, "retention waiting"),
+        ({"type": "new-type", "botId": "a", "x": 1}, '{"x":1}'),
+    ],
+)
+def test_each_event_is_one_telling_line(event: dict[str, Any], words: str) -> None:
+    assert line(event).rstrip().endswith(words)
+    assert "\n" not in line(event)
 
 
 def test_a_gap_is_told(tmp_path: Path) -> None:
