@@ -298,6 +298,14 @@ def test_a_gap_is_told(tmp_path: Path) -> None:
     assert said == ["gap: some events are missing (evicted); what follows is the state now."]
 
 
+def test_c17_events_as_a_user_asks_for_what_that_user_sees(script: Script, tmp_path: Path) -> None:
+    script.streams = [hello() + _delta(0, "x", id="a")]
+    socket = tmp_path / "daemon.sock"
+    with serve(socket, script), Client.local(socket) as client:
+        _take(Tail(client, on_break=lambda _: None, bots=("atlas",), types=("chat-delta",), as_user="ann"), 1)
+    assert script.seen("GET", "/api/events")[0].query == {"as": ["ann"], "bot": ["atlas"], "type": ["chat-delta"]}
+
+
 def test_a_refused_tail_ends(command: Command, script: Script, tmp_path: Path) -> None:
     class Refusing(Client):
         @override

@@ -199,6 +199,24 @@ async def test_answers_are_what_the_openapi_document_says(autojump_clock: MockCl
                 jsonschema.Draft202012Validator(whole).validate(answer.json)
 
 
+async def test_what_comes_in_pages_is_items_and_an_opaque_next(autojump_clock: MockClock) -> None:
+    """CHANNEL section 5, pages of lists: whatever takes `before` answers so, and nothing is paged in another way."""
+    async with open_house() as house:
+        document = (await (await admin_of(house)).get("/api/openapi.json")).json
+        paged = set()
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                asked = {parameter["name"] for parameter in operation.get("parameters", ())}
+                assert not asked & {"page", "offset", "after"}, path
+                if "before" in asked:
+                    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+                    model = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+                    assert model["properties"].keys() == {"items", "next"}, path
+                    paged.add(path)
+        bot = "/api/bots/{bot_id}"
+        assert paged == {"/api/search", "/api/audit", f"{bot}/chat/history", f"{bot}/conversations"}
+
+
 async def test_a_plugin_publishes_what_is_its_own_only(autojump_clock: MockClock) -> None:
     async with open_house() as house:
         await house.user("ann", own=Grant.VIEW)
