@@ -58,6 +58,15 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert not gone
 
 
+def test_modules_that_documents_name_exist_and_every_package_is_told_of() -> None:
+    there = {path.name for folder in ("edgebotd", "tests", "docs") for path in (ROOT / folder).rglob("*.py")}
+    named = {name for document in DOCUMENTS for name in re.findall(r"\b([a-z_0-9]+\.py)\b", document.read_text())}
+    assert not named - there
+    architecture = (ROOT / "docs" / "architecture.md").read_text()
+    packages = {path.parent.name for path in (ROOT / "edgebotd").glob("*/__init__.py")}
+    assert not {name for name in packages if f"`{name}`" not in architecture}
+
+
 @pytest.mark.parametrize("picture", sorted((ROOT / "docs").glob("*.svg")), ids=lambda picture: picture.stem)
 def test_pictures_can_be_read_in_the_dark_and_aloud(picture: Path) -> None:
     text = picture.read_text()
