@@ -50,7 +50,6 @@ from edgebotd.web.front import Front
 from edgebotd.web.listeners import (
     ListenError,
     addresses,
-    close_listeners,
     open_listeners,
     page_url,
     reachable_from_outside,
@@ -114,14 +113,14 @@ def run(settings: Settings, *, announce: Callable[[Announcement], None] | None =
             logs.register_secret(bot.token.get_secret_value())
     status = EXIT_OK
     try:
-        sockets = open_listeners(settings.server)
+        listeners = open_listeners(settings.server)
         try:
             # What was imported lives as long as the process: the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            stopped = trio.run(_main, settings, sockets, announce)
+            stopped = trio.run(_main, settings, listeners.sockets, announce)
         finally:
-            close_listeners(sockets, settings.server.socket)
+            listeners.close()
         status = EXIT_OK if stopped else EXIT_FAILURE
     except* NoAdministrator as group:
         status = _say(group, EXIT_CONFIG)

@@ -66,7 +66,7 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="edgebotd", message="%(prog)s %(version)s")
-@click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--config", type=click.Path(readable=False, path_type=Path), help="The configuration file.")
 @click.option("--socket", type=click.Path(path_type=Path), help="The daemon's unix socket.")
 @click.option("--url", help="A daemon elsewhere, such as https://bots.example.org; its token in EDGEBOTD_TOKEN.")
 @click.pass_context

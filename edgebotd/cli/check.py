@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--config", type=click.Path(readable=False, path_type=Path), help="The configuration file.")
 @click.option("--online", is_flag=True, help="Also try whether each bot's address answers.")
 @json_option
 @click.pass_obj

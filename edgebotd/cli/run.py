@@ -42,7 +42,7 @@ def overrides_of(
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--config", type=click.Path(readable=False, path_type=Path), help="The configuration file.")
 @click.option("--bind", multiple=True, metavar="HOST:PORT", help="Listen here instead; may be repeated.")
 @click.option("--socket", type=click.Path(path_type=Path), help="The unix socket.")
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Where everything is kept.")

@@ -54,8 +54,16 @@ def read_secret_file(path: Path) -> tuple[str, str | None]:
     if status.st_mode & 0o007:
         raise SecretError(f"{path} is open to every user of the machine; run: chmod 600 {path}")
     secret = check_secret(_decoded(raw, str(path)))
-    loose = f"{path} is open to its group; run: chmod 600 {path}" if status.st_mode & 0o070 else None
-    return secret, loose
+    return secret, f"{path} is open to its group; run: chmod 600 {path}" if open_to_group(status) else None
+
+
+def open_to_group(status: os.stat_result) -> bool:
+    """Whether a group may read a file that its owner alone should.
+
+    What belongs to another user, root of all things, we read through its group: 640 is then as tight as it can be.
+    """
+    ours = status.st_uid == os.geteuid() or status.st_gid not in (os.getegid(), *os.getgroups())
+    return bool(status.st_mode & 0o070) and (ours or bool(status.st_mode & 0o030))
 
 
 def read_secret_credential(name: str, env: Mapping[str, str]) -> str:
@@ -70,7 +78,8 @@ def read_secret_credential(name: str, env: Mapping[str, str]) -> str:
         raise SecretError(str(exc)) from exc
     if raw is None:
         raise SecretError(
-            f"no credential {name!r}: the unit needs a line LoadCredential={name}:/path/of/the/file"
+            f"no credential {name!r}: put it into /etc/edgebotd/credentials/{name}, or give the unit a line "
+            f"LoadCredential={name}:/path/of/the/file"
             if env.get("CREDENTIALS_DIRECTORY")
             else "there are no credentials: this was not started by a systemd unit with LoadCredential="
         )

@@ -6,7 +6,6 @@ import difflib
 import logging
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -15,7 +14,13 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from edgebotd.config.credentials import SecretError, check_secret, read_secret_credential, read_secret_file
+from edgebotd.config.credentials import (
+    SecretError,
+    check_secret,
+    open_to_group,
+    read_secret_credential,
+    read_secret_file,
+)
 from edgebotd.config.positions import Key
 from edgebotd.config.settings import BotSettings, Section, Settings, default_socket, default_state_dir
 from edgebotd.config.sources import Finding, Layers, find_file, read_environment, read_file, read_flags
@@ -237,7 +242,10 @@ class _Checker:
     def _warn_of_open_file(self, key: Key) -> None:
         file = self._layers.file
         in_file = not self._layers.spelled_out.get(key, False)
-        if in_file and file is not None and stat.S_IMODE(file.stat().st_mode) & 0o077:
+        if not in_file or file is None:
+            return
+        status = file.stat()
+        if status.st_mode & 0o007 or open_to_group(status):
             self._warn(
                 str(self._layers.finding(key, f"other users can read this file and the secret; run: chmod 600 {file}"))
             )

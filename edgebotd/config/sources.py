@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import re
 import tomllib
@@ -91,7 +92,15 @@ def find_file(env: Mapping[str, str]) -> Path | None:
     """
     if given := env.get("EDGEBOTD_CONFIG"):
         return Path(given)
-    return next((path for path in searched_files(env) if path.exists()), None)
+    return next((path for path in searched_files(env) if _exists(path)), None)
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is such a file for us: the folder of a service's configuration may be closed to a mere user."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def searched_files(env: Mapping[str, str]) -> list[Path]:
@@ -106,6 +115,11 @@ def read_file(layers: Layers, path: Path) -> None:
     layers.file = path
     try:
         raw = path.read_bytes()
+    except PermissionError:
+        group = _group_name()
+        how = f"as its owner: chgrp {group} {path} && chmod 640 {path}"
+        layers.findings.append(Finding(str(path), "", f"not readable for the user that runs this; {how}"))
+        return
     except OSError as exc:
         reason = exc.strerror or "cannot be read"
         layers.findings.append(Finding(str(path), "", f"{reason}; `edgebotd init` writes a configuration"))
@@ -123,6 +137,13 @@ def read_file(layers: Layers, path: Path) -> None:
         layers.findings.append(_syntax_error(path, text, exc))
         return
     layers.places = {key: f"{path}:{line}:{column}" for key, (line, column) in positions(text).items()}
+
+
+def _group_name() -> str:
+    try:
+        return grp.getgrgid(os.getegid()).gr_name
+    except KeyError:  # a container may run with a number that has no name
+        return str(os.getegid())
 
 
 def _syntax_error(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Finding:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import stat
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from edgebotd import systemd
 from edgebotd.config import address_url, is_loopback, parse_address
 from edgebotd.errors import EdgebotdError
+
+log = logging.getLogger(__name__)
 
 
 class ListenError(EdgebotdError):
@@ -29,8 +33,31 @@ class ServerSection(Protocol):
     def admin_uids(self) -> tuple[int, ...]: ...
 
 
-def open_listeners(settings: ServerSection) -> list[socket.socket]:
-    """Return bound sockets, TCP and unix; whoever takes them closes them.
+@dataclass
+class Listeners:
+    """What the edge listens on. From `open_listeners`; whoever took it calls `close`."""
+
+    sockets: list[socket.socket]
+    _made: tuple[Path, int] | None = None
+    """The unix socket's file that we made, and its inode. What systemd made is its own: it goes on listening there."""
+
+    def close(self) -> None:
+        """Close what the server has not, and remove the unix socket's file if it is still ours."""
+        for sock in self.sockets:
+            sock.close()
+        if self._made is None:
+            return
+        path, inode = self._made
+        try:
+            # Not asked whether somebody answers there: a mere connect would make systemd start us anew.
+            if path.lstat().st_ino == inode:
+                path.unlink()
+        except FileNotFoundError:
+            pass  # removed by somebody else
+
+
+def open_listeners(settings: ServerSection) -> Listeners:
+    """Return bound sockets, TCP and unix.
 
     Those from systemd stand in for the configured ones of their kind: with a TCP socket from systemd `server.bind` is
     not used, with a unix one `server.socket` is not.
@@ -39,27 +66,32 @@ def open_listeners(settings: ServerSection) -> list[socket.socket]:
         ListenError: an address is taken, not ours, or not allowed; what was bound is closed again.
         systemd.SystemdError: what systemd handed over is no listening socket.
     """
-    sockets = [taken.socket for taken in systemd.listen_sockets()]
-    families = {sock.family for sock in sockets}
+    listeners = Listeners([taken.socket for taken in systemd.listen_sockets()])
+    families = {sock.family for sock in listeners.sockets}
     try:
         if families <= {socket.AF_UNIX}:
             for address in settings.bind:
-                sockets.append(_bind_tcp(address))
+                listeners.sockets.append(_bind_tcp(address))
+        else:
+            _tell_unused(settings.bind, addresses(listeners.sockets))
         if socket.AF_UNIX not in families:
-            sockets.append(_bind_unix(settings.socket, settings.admin_uids))
+            listeners.sockets.append(_bind_unix(settings.socket, settings.admin_uids))
+            listeners._made = (settings.socket, settings.socket.lstat().st_ino)
     except BaseException:
-        for sock in sockets:
-            sock.close()
+        listeners.close()
         raise
-    return sockets
+    return listeners
 
 
-def close_listeners(sockets: Sequence[socket.socket], unix_path: Path) -> None:
-    """Close what the server has not, and remove the unix socket's file if it is ours."""
-    for sock in sockets:
-        sock.close()
-    if not _answers(unix_path):
-        unix_path.unlink(missing_ok=True)
+def _tell_unused(configured: Sequence[str], taken: Sequence[str]) -> None:
+    """Warn of addresses that stand in the configuration and are not listened on, because systemd has the listeners."""
+    if unused := [address for address in configured if address not in taken]:
+        log.warning(
+            "server.bind: %s is not listened on: systemd's socket unit says where, which is %s. To change that: "
+            "systemctl edit edgebotd.socket",
+            ", ".join(unused),
+            ", ".join(taken),
+        )
 
 
 def reachable_from_outside(sockets: Sequence[socket.socket]) -> list[str]:

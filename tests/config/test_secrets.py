@@ -83,6 +83,19 @@ def test_a_file_open_to_its_group_is_warned_of_and_one_open_to_all_is_refused(pl
     ]
 
 
+def test_what_another_user_owns_may_be_read_through_its_group(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service reads root's files through its group: 640 is as tight as these can be."""
+    owner = place.folder.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    place.write(mode=0o640)
+    assert _token(place.load('token_file = "atlas.token"')) == SECRET
+    place.load(f'token = "{SECRET}"', mode=0o640)
+    assert place.warnings == []
+    place.write(mode=0o660)
+    place.load('token_file = "atlas.token"')
+    assert "open to its group" in place.warnings[0]
+
+
 def test_a_credential_is_taken_from_systemds_directory(place: Place) -> None:
     folder = place.folder / "credentials"
     folder.mkdir()

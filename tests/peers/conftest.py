@@ -4,8 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.peers.install import PeerUnavailable
 from tests.peers.model import FakeModel, running_model
 from tests.peers.openclaw import Gateway, running_gateway
+from tests.peers.systemd import Container
+from tests.peers.units import UNITS, make_fresh, open_machine
+from tests.support import require_or_skip
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +24,21 @@ def model() -> Iterator[FakeModel]:
     """A fake model by itself, fast, for connectors to OpenAI-compatible endpoints."""
     with running_model(delay=0.02) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def machine() -> Iterator[Container]:
+    """A booted systemd with the daemon's units installed."""
+    try:
+        with open_machine() as booted:
+            yield booted
+    except PeerUnavailable as error:
+        require_or_skip(str(error))
+
+
+@pytest.fixture
+def fresh(machine: Container) -> Iterator[Container]:
+    """The machine without any trace of an earlier daemon, and a good configuration."""
+    make_fresh(machine)
+    yield machine
+    machine.run("systemctl", "stop", *UNITS, check=False)

@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
 INSIDE = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
 """Every namespace of the container, for nsenter."""
+
+BINARY = f"python{sys.version_info.major}.{sys.version_info.minor}"
+PYTHON = ("env", "LD_LIBRARY_PATH=/opt/edgebotd/python/lib", f"/opt/edgebotd/python/bin/{BINARY}")
 
 WRAPPER = """#!/bin/sh
 export PYTHONPATH=/opt/edgebotd/checkout:/opt/edgebotd/packages LD_LIBRARY_PATH=/opt/edgebotd/python/lib
@@ -40,8 +43,12 @@ class Container:
         self._leader = leader
         self.folder = folder
         """Shared with the container, there as /run/host/test."""
+        self.socket = Path(f"/proc/{leader}/root/run/edgebotd.sock")
+        """The daemon's unix socket as this side reaches it: we are root there too."""
 
-    def run(self, *argv: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *argv: str, check: bool = True, timeout: float = 60, input: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command inside and return what it said.
 
         Raises:
@@ -49,7 +56,9 @@ class Container:
         """
         enter = ["nsenter", "-t", str(self._leader), *INSIDE]
         clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "TERM=dumb", "SYSTEMD_PAGER="]
-        done = subprocess.run([*enter, *clean, *argv], capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            [*enter, *clean, *argv], capture_output=True, text=True, timeout=timeout, check=False, input=input
+        )
         if check and done.returncode:
             raise PeerFailed(f"{' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}\n{self.journal()}")
         return done
@@ -59,21 +68,41 @@ class Container:
         enter = ["nsenter", "-t", str(self._leader), *INSIDE]
         return subprocess.Popen([*enter, *argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
+    def python(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a Python script inside."""
+        return self.run(*PYTHON, "-c", script)
+
+    def popen_python(self, script: str) -> subprocess.Popen[str]:
+        """Start a Python script inside; the caller waits for it."""
+        return self.popen(*PYTHON, "-c", script)
+
     def show(self, unit: str, name: str) -> str:
         """Return one property of a unit."""
         return self.run("systemctl", "show", "-P", name, unit).stdout.strip()
 
     def journal(self, unit: str = "edgebotd", lines: int = 40) -> str:
         """Return the last lines of a unit's journal."""
-        return self.run(
-            "journalctl", "-u", unit, "-n", str(lines), "-o", "cat", "--no-pager", check=False
-        ).stdout  # fmt: skip
+        self.run("journalctl", "--sync", check=False)
+        said = self.run("journalctl", "-u", unit, "-n", str(lines), "-o", "cat", "--no-pager", check=False)
+        return said.stdout
 
-    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+    def write(self, path: str, text: str, mode: int = 0o644, group: str = "root") -> None:
         """Write a file inside, its folders made."""
         staged = self.folder / "staged"
         staged.write_text(text)
-        self.run("install", "-D", "-m", f"{mode:o}", "/run/host/test/staged", path)
+        self.run("install", "-D", "-m", f"{mode:o}", "-g", group, "/run/host/test/staged", path)
+
+    def until(self, condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
+        """Poll from a thread or a test without a loop.
+
+        Raises:
+            PeerFailed: the timeout passed; the message ends with the journal.
+        """
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                raise PeerFailed(f"waited {timeout} s for {what}\n{self.journal()}")
+            time.sleep(0.2)
 
 
 @contextmanager
@@ -105,21 +134,22 @@ def open_container() -> Iterator[Container]:
 
 def _argv(folder: Path) -> list[str]:
     python = Path(sys.base_prefix)
-    binary = f"python{sys.version_info.major}.{sys.version_info.minor}"
     wrapper = folder / "edgebotd"
-    wrapper.write_text(WRAPPER.format(python=binary))
+    wrapper.write_text(WRAPPER.format(python=BINARY))
     wrapper.chmod(0o755)
-    places: Sequence[tuple[Path, str]] = (
+    places = [
         (CHECKOUT, "/opt/edgebotd/checkout"),
         (Path(sysconfig.get_path("purelib")), "/opt/edgebotd/packages"),
         (python, "/opt/edgebotd/python"),
+        (wrapper, "/opt/edgebotd/bin/edgebotd"),
         (folder, "/run/host/test"),
-    )
+        # What a small Debian may lack; the container's own /etc is empty.
+        *((Path(path), path) for path in ("/etc/ssl", "/etc/alternatives") if Path(path).exists()),
+    ]
     return [
         "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--boot", "--console=pipe",
         # There is no machined to ask for a scope, and nobody else may see this container's traffic.
         "-D", "/", "--volatile=yes",
-        "--bind-ro=/etc/ssl", "--bind-ro=/etc/alternatives",
         *(f"--bind-ro={source}:{target}" for source, target in places),
         "systemd.log_target=journal", "systemd.show_status=no", "systemd.unit=multi-user.target",
         # Without these an empty /etc means a first boot, which asks questions and enables every unit of the machine.

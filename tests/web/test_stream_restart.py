@@ -2,94 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import random
 import resource
 import socket
 import ssl
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h2.exceptions
-import h11
 import pytest
 import trio
 
 from edgebotd.hub.hub import Hub, open_hub
 from edgebotd.hub.settings import HubSettings
-from edgebotd.protocol.sse import Parser
 from edgebotd.store.database import open_database
 from edgebotd.web.server import serve_web
 from edgebotd.web.session import PRINCIPAL_KEY
 from edgebotd.web.stream import EventStream
 from tests.hub.support import INSTALLATION, activity, message
-from tests.web.stream_client import ANN, EventClient, Files, Http1Client, Http2Client, make_certificate, plain_app
+from tests.web.event_source import EventSource
+from tests.web.stream_client import ANN, HTTP_2, Files, make_certificate, plain_app
 
-NETWORK_FAILURES = (OSError, trio.BrokenResourceError, h11.RemoteProtocolError, h2.exceptions.ProtocolError)
 
+def connector(transport: str, port: int, trust: Path | None) -> Callable[[], Awaitable[trio.abc.Stream]]:
+    """Return how a client of this transport connects."""
 
-class EventSource:
-    """A client as the specification has it: any other answer than a stream closes it for good."""
+    async def connect() -> trio.abc.Stream:
+        if transport not in ("tls", "h2"):
+            return await trio.open_tcp_stream("127.0.0.1", port)
+        context = ssl.create_default_context(cafile=trust)
+        context.set_alpn_protocols(["h2"] if transport == "h2" else ["http/1.1"])
+        secure: trio.abc.Stream = await trio.open_ssl_over_tcp_stream(
+            "localhost", port, ssl_context=context, https_compatible=True
+        )
+        return secure
 
-    def __init__(self, transport: str, port: int, trust: Path | None) -> None:
-        self._transport = transport
-        self._port = port
-        self._trust = trust
-        self._retry = 1.0
-        self._parser = Parser()
-        self.closed_by: str | None = None
-        self.hellos: list[str] = []
-        self.byes: list[tuple[str, int | None]] = []
-        self.numbers: list[int] = []
-
-    async def run(self) -> None:
-        while self.closed_by is None:
-            stream: trio.abc.Stream | None = None
-            try:
-                stream = await self._connect()
-                await self._read(stream)
-            except NETWORK_FAILURES:
-                pass
-            finally:
-                if stream is not None:
-                    with trio.CancelScope(shield=True):  # bounded: closing by force waits for nobody
-                        await trio.aclose_forcefully(stream)
-            await trio.sleep(self._retry)
-
-    async def _connect(self) -> trio.abc.Stream:
-        if self._transport in ("tls", "h2"):
-            context = ssl.create_default_context(cafile=self._trust)
-            context.set_alpn_protocols(["h2"] if self._transport == "h2" else ["http/1.1"])
-            secure: trio.abc.Stream = await trio.open_ssl_over_tcp_stream(
-                "localhost", self._port, ssl_context=context, https_compatible=True
-            )
-            return secure
-        return await trio.open_tcp_stream("127.0.0.1", self._port)
-
-    async def _read(self, stream: trio.abc.Stream) -> None:
-        client: EventClient = Http2Client(stream) if self._transport in ("h2", "h2c") else Http1Client(stream, "1.1")
-        self._parser = Parser(last_event_id=self._parser.last_event_id)
-        cursor = self._parser.last_event_id
-        await client.request("GET", "/api/events", {"last-event-id": cursor} if cursor else {})
-        if client.status != 200 or not client.headers["content-type"].startswith("text/event-stream"):
-            self.closed_by = f"{client.status} {client.headers}"
-            return
-        while data := await client.receive():
-            for event in self._parser.feed(data):
-                self._take(event.type, event.data, event.retry)
-            if self._parser.retry_ms is not None:
-                self._retry = self._parser.retry_ms / 1000
-
-    def _take(self, kind: str, data: str, retry: int | None) -> None:
-        if kind == "hello":
-            self.hellos.append(json.loads(data)["verdict"])
-        elif kind == "bye":
-            self.byes.append((json.loads(data)["reason"], retry))
-        elif kind == "message" and (body := json.loads(data))["type"] == "chat-message":
-            self.numbers.append(int(body["message"]["id"][1:]))
+    return connect
 
 
 class Life:
@@ -139,7 +90,10 @@ async def check(directory: Path, transports: tuple[str, ...], each: int, publish
     plain, tls = socket.create_server(("127.0.0.1", 0), backlog=4096), socket.create_server(("127.0.0.1", 0))
     served = [(plain, Files()), (tls, certificate)]
     ports = {name: (tls if name in ("tls", "h2") else plain).getsockname()[1] for name in transports}
-    clients = [EventSource(name, ports[name], certificate.tls_certificate) for name in transports * each]
+    clients = [
+        EventSource(connector(name, ports[name], certificate.tls_certificate), http2=name in HTTP_2)
+        for name in transports * each
+    ]
     lives = [Life(1), Life(2)]
     number = 0
 
