@@ -109,6 +109,7 @@ def test_s5_no_other_character_ends_a_line(other: str) -> None:
     text = f"a{other}b"
     assert encode(text) == f"data: {text}\n\n".encode()
     assert data_of(encode(text)) == [text]
+    assert encode(f"{text}\nb") == f"data: {text}\ndata: b\n\n".encode()
 
 
 @pytest.mark.parametrize(
