@@ -133,6 +133,32 @@ async def test_c6_a_backlog_is_sent_with_the_rights_of_the_moment_it_leaves(auto
         assert b'"b"' not in client.raw
 
 
+@pytest.mark.parametrize("ring_events", [10_000, 1])
+async def test_c3_a_bye_in_mid_replay_promises_no_more_than_was_replayed(
+    ring_events: int, autojump_clock: MockClock
+) -> None:
+    async with memory_hub(HubSettings(ring_events=ring_events)) as hub:
+        first = Client(hub, BOTH)
+        await first.settle()
+        for number in range(100):
+            hub.publish("a", message(text="x" * 20_000, number=number))
+        await wait_all_tasks_blocked()
+        again = Client(hub, BOTH, first.cursor)
+        first.close()
+        await wait_all_tasks_blocked()
+        hub.rescope(lambda principal: None)
+        while not again.closed:
+            await again.settle()
+        assert again.events[-1].type == "bye"
+        seen = [event["message"]["id"] for event in bus(again.events)]
+        assert 0 < len(seen) < 100
+        last = Client(hub, BOTH, again.cursor)
+        for _ in range(100):
+            seen += [event["message"]["id"] for event in bus(await last.settle())]
+        assert hello(last.events)["verdict"] == "exact"
+        assert seen == [f"m{number}" for number in range(100)]
+
+
 async def test_c1_a_trim_under_a_replay_is_told_at_the_next_connect(autojump_clock: MockClock) -> None:
     async with memory_hub(HubSettings(ring_events=1, journal_events=5, linger_seconds=0.5)) as hub:
         first = Client(hub, BOTH)
