@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,15 +53,22 @@ class Client:
         Unreachable: it does not answer.
     """
 
-    def __init__(self, http: httpx2.Client, where: str) -> None:
+    def __init__(self, http: httpx2.Client, where: str, stranger: str | None = None) -> None:
         self._http = http
         self._where = where
+        self._stranger = stranger
+        """What to say where the daemon does not know us; None: what it says itself."""
 
     @classmethod
     def local(cls, socket: Path) -> Client:
         """Return a client over a unix socket, where the kernel tells the daemon who we are."""
         transport = httpx2.HTTPTransport(uds=str(socket))
-        return cls(httpx2.Client(transport=transport, base_url="http://localhost", timeout=TIMEOUT), str(socket))
+        http = httpx2.Client(transport=transport, base_url="http://localhost", timeout=TIMEOUT)
+        stranger = (
+            f"edgebotd at {socket} does not take you (uid {os.getuid()}) for an administrator: that are root and the "
+            "uids in server.admin_uids. With a token of a user: --url http://127.0.0.1:8787, and EDGEBOTD_TOKEN."
+        )
+        return cls(http, str(socket), stranger)
 
     @classmethod
     def remote(cls, url: str, token: str) -> Client:
@@ -121,11 +129,17 @@ class Client:
         except httpx2.TransportError as exc:
             raise self._unreachable(exc) from exc
         if response.is_error or response.is_redirect:
-            raise _refusal(response)
+            raise self._refusal(response)
         try:
             return response.json() if response.content else None
         except ValueError as exc:
             raise Unreachable(f"What answers at {self._where} is no edgebotd.") from exc
+
+    def _refusal(self, response: httpx2.Response) -> ApiError:
+        refusal = _refusal(response)
+        if refusal.status == 401 and self._stranger is not None:
+            return ApiError(refusal.status, refusal.code, self._stranger, refusal.members)
+        return refusal
 
     def _unreachable(self, exc: Exception) -> Unreachable:
         what = "did not answer in time" if isinstance(exc, httpx2.TimeoutException) else "does not answer"
@@ -146,7 +160,7 @@ class Client:
             with self._http.stream("GET", "/api/events", params=params, headers=headers, timeout=timeout) as response:
                 if response.is_error:
                     response.read()
-                    raise _refusal(response)
+                    raise self._refusal(response)
                 yield _events(response, Parser(last_event_id=cursor))
         except httpx2.TransportError as exc:
             raise StreamLost(str(exc) or type(exc).__name__) from exc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -82,6 +83,14 @@ def test_a_refusal_is_its_sentence_and_exit_code_one(command: Command, script: S
     result = command("bots", "show", "nova")
     assert result.exit_code == 1
     assert result.stderr == "Error: No such bot.\n"
+
+
+def test_somebody_who_is_no_administrator_is_told_who_is(command: Command, script: Script) -> None:
+    script.answers["GET", "/api/status"] = (401, {"detail": "This needs a session.", "code": "unauthenticated"})
+    result = command("status")
+    assert result.exit_code == 1
+    assert f"does not take you (uid {os.getuid()}) for an administrator" in result.stderr
+    assert "server.admin_uids" in result.stderr
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'["x"]', b""])
