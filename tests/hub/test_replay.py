@@ -71,7 +71,7 @@ async def test_c5_a_replay_reads_no_further_than_its_client(autojump_clock: Mock
 
 async def test_c5_what_is_published_while_the_journal_is_read_comes_once_after_it(autojump_clock: MockClock) -> None:
     async with open_database(None, now=START_MS) as database:
-        async with hub_on(SlowReads(database, 5), HubSettings(ring_events=3)) as hub:
+        async with hub_on(SlowReads(database, 5), HubSettings(ring_events=30)) as hub:
             first = Client(hub, BOTH)
             await first.settle()
             for number in range(50):
@@ -131,6 +131,24 @@ async def test_c6_a_backlog_is_sent_with_the_rights_of_the_moment_it_leaves(auto
         while client.read():
             await wait_all_tasks_blocked()
         assert b'"b"' not in client.raw
+
+
+async def test_c5_what_is_published_at_each_step_of_a_replay_comes_once_and_in_order(autojump_clock: MockClock) -> None:
+    """At the switch to live too: one event in each turn of the scheduler, so one falls into every gap there is."""
+    async with memory_hub() as hub:
+        first = Client(hub, BOTH)
+        await first.settle()
+        for number in range(20):
+            hub.publish("a", message(text="x" * 20_000, number=number))
+        await wait_all_tasks_blocked()
+        again = Client(hub, BOTH, first.cursor)
+        for number in range(100):
+            hub.publish("a", activity(text=str(number)))
+            await trio.lowlevel.checkpoint()
+            again.read()
+        await again.settle()
+        assert [e["activity"] for e in bus(again.events) if e["type"] == "bot-activity"] == [str(n) for n in range(100)]
+        assert hub.connections()[0].state == "live"
 
 
 @pytest.mark.parametrize("ring_events", [10_000, 1])
