@@ -18,7 +18,7 @@ import pytest
 
 from edgebotd.cli import root
 from edgebotd.config import load
-from tests.cli.test_demo import DEADLINE, PROGRAM, Place, _stop, _until
+from tests.cli.place import DEADLINE, PROGRAM, Place, stop, until
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -124,7 +124,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, str]
         address = re.search(r"http://127\.0\.0\.1:\d+", printed)
         assert address is not None
         yield place, address[0]
-        assert _stop(process) == 0
+        assert stop(process) == 0
 
 
 _CHANGING = (
@@ -148,11 +148,11 @@ def test_the_session_of_the_readme_is_as_printed(demo: tuple[Place, str]) -> Non
     watch, talk = (sample.text for sample in _samples("console") if sample.document.name == "README.md")
     first, _, expected = watch.partition("\n")
     with place.started(*shlex.split(first)[2:]) as events:
-        printed = _until(events, "Connected as")
+        printed = until(events, "Connected as")
         for step in re.split(r"^\$ edgebotd ", talk, flags=re.MULTILINE)[1:]:
             call, _, shown = step.partition("\n")
             assert _lasting(place.run(*shlex.split(call))) == _lasting(shown), call
-        printed += _until(events, "finished")
+        printed += until(events, "finished")
         events.kill()
     assert _lasting(printed) == _lasting(expected)
 
@@ -187,4 +187,4 @@ def test_a_backup_made_as_the_document_says_is_whole(demo: tuple[Place, str], tm
     with place.demo("--state-dir", str(tmp_path / "b")) as (restored, _):
         socket = str(tmp_path / "b" / "edgebotd.sock")
         assert "This is worth keeping." in place.run("--socket", socket, "search", "worth keeping")
-        assert _stop(restored) == 0
+        assert stop(restored) == 0

@@ -151,13 +151,15 @@ def _say(info: Announcement, socket_path: Path, found_without_help: bool, tempor
         command = shlex.quote(os.path.abspath(sys.argv[0]))
     flags = "" if found_without_help and _nothing_else_answers() else f" --socket {shlex.quote(str(socket_path))}"
     link = code_link(info.url, info.code) if info.code else info.url
+    commands = [f"{command}{flags} chat echo", f"{command}{flags} events"]
+    if temporary:
+        # Who logs out of a fresh demo has no password to come back with.
+        commands.append(f"{command}{flags} user passwd admin --link")
+    listed = "\n    ".join(commands)
     click.echo(
         f"edgebotd runs, with a built-in bot named echo.\n\n"
-        f"  In the browser (the link works once):\n"
-        f"    {link}\n\n"
-        f"  In a second terminal:\n"
-        f"    {command}{flags} chat echo\n"
-        f"    {command}{flags} events\n\n"
+        f"  In the browser (the link works once):\n    {link}\n\n"
+        f"  In a second terminal:\n    {listed}\n\n"
         f"Ctrl-C stops it{' and removes everything' if temporary else ''}."
     )
     sys.stdout.flush()

@@ -3,85 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import httpx2
 import pytest
 
-PROGRAM = [sys.executable, "-m", "edgebotd"]
-DEADLINE = 60
-"""Seconds for what takes one or two; only a hang gets there."""
-
-
-class Place:
-    """A user's surroundings, with nothing of this machine's in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "runtime").mkdir(mode=0o700)
-        (folder / "tmp").mkdir()
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("EDGEBOTD_")}
-        self.env = {
-            **kept,
-            "HOME": str(folder),
-            "XDG_RUNTIME_DIR": str(folder / "runtime"),
-            "TMPDIR": str(folder / "tmp"),
-            "PYTHONUNBUFFERED": "1",
-        }
-
-    def run(self, *arguments: str, status: int = 0, input: str | None = None) -> str:
-        """Run a command to its end and return its output."""
-        done = subprocess.run(
-            [*PROGRAM, *arguments], env=self.env, input=input, capture_output=True, text=True, timeout=DEADLINE
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout + done.stderr if status else done.stdout
-
-    @contextmanager
-    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """Start a command; it is killed at the end of the block where it still runs."""
-        with subprocess.Popen(
-            [*PROGRAM, *arguments], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
-
-    @contextmanager
-    def demo(self, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-        """Start a demo on a free port; yields it and what it printed."""
-        with self.started("demo", "--bind", "127.0.0.1:0", *arguments) as process:
-            yield process, _until(process, "Ctrl-C stops it")
-
-
-def _until(process: subprocess.Popen[str], words: str) -> str:
-    """Read output up to a line that has the words."""
-    read = ""
-    for line in _stdout(process):
-        read += line
-        if words in line:
-            return read
-    raise AssertionError(f"ended with {process.wait()} before it said {words!r}:\n{read}")
-
-
-def _stdout(process: subprocess.Popen[str]) -> IO[str]:
-    assert process.stdout is not None
-    return process.stdout
-
-
-def _stop(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> int:
-    process.send_signal(number)
-    process.communicate(timeout=DEADLINE)
-    return process.returncode
+from tests.cli.place import DEADLINE, PROGRAM, Place, stdout, stop, until
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +20,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, s
     place = Place(tmp_path_factory.mktemp("user"))
     with place.demo() as (process, printed):
         yield place, printed
-        assert _stop(process) == 0
+        assert stop(process) == 0
     assert list((place.folder / "tmp").iterdir()) == [], "a temporary state directory is removed"
     assert list((place.folder / "runtime").iterdir()) == [], "the word about the socket is removed"
 
@@ -116,6 +47,13 @@ def test_the_printed_commands_work_as_they_are(running: tuple[Place, str]) -> No
     assert "> Hello" in done.stdout
 
 
+def test_another_link_can_be_had(running: tuple[Place, str]) -> None:
+    place, printed = running
+    command = next(line.strip() for line in printed.splitlines() if line.strip().endswith(" --link"))
+    done = subprocess.run(command, shell=True, env=place.env, capture_output=True, text=True, timeout=DEADLINE)
+    assert "/#code=" in done.stdout, done.stderr
+
+
 def test_what_was_said_is_in_the_history_and_found(running: tuple[Place, str]) -> None:
     place, _ = running
     said = json.loads(place.run("chat", "echo", "--new", "--json", "[[say A pelican flies]]"))
@@ -129,10 +67,10 @@ def test_what_was_said_is_in_the_history_and_found(running: tuple[Place, str]) -
 def test_another_terminal_sees_the_reply_stream(running: tuple[Place, str]) -> None:
     place, _ = running
     with place.started("events", "--bot", "echo", "--json") as events:
-        _until(events, "Connected as")
+        until(events, "Connected as")
         said = json.loads(place.run("chat", "echo", "--json", "[[say one two three]]"))
         kinds, text = [], ""
-        for line in _stdout(events):
+        for line in stdout(events):
             event = json.loads(line)
             if event.get("runId") != said["runId"]:
                 continue
@@ -142,13 +80,13 @@ def test_another_terminal_sees_the_reply_stream(running: tuple[Place, str]) -> N
                 break
         assert text == "one two three"
         assert "chat-delta" in kinds
-        assert _stop(events, signal.SIGINT) == 0
+        assert stop(events, signal.SIGINT) == 0
 
 
 def test_ctrl_c_stops_the_bot_and_says_so(running: tuple[Place, str]) -> None:
     place, _ = running
     with place.started("chat", "echo", "--new", "[[say " + "\n".join(f"line{n}" for n in range(5000)) + "]]") as chat:
-        _until(chat, "line1\n")
+        until(chat, "line1\n")
         chat.send_signal(signal.SIGINT)
         rest, _ = chat.communicate(timeout=DEADLINE)
     assert chat.returncode == 1
@@ -224,7 +162,7 @@ def test_an_id_of_a_conversation_that_cannot_be_is_explained(running: tuple[Plac
 def test_filters_that_match_nothing_are_told(running: tuple[Place, str]) -> None:
     place, _ = running
     with place.started("events", "--type", "chat-mesage", "--bot", "nobody") as events:
-        said = _until(events, "Connected as local administrator")
+        said = until(events, "Connected as local administrator")
         events.kill()
     assert "No events of type chat-mesage are known here; did you mean chat-message?" in said
     assert "There is no bot nobody now" in said
@@ -247,13 +185,13 @@ def test_events_resume_across_a_restart_without_a_gap(tmp_path: Path) -> None:
     state = str(tmp_path / "state")
     with place.demo("--state-dir", state) as (first, _):
         with place.started("events", "--type", "chat-message", "--json") as events:
-            _until(events, "Connected as")
+            until(events, "Connected as")
             place.run("chat", "echo", "[[say before]]")
-            _until(events, '"text":"before"')
-            assert _stop(first) == 0
+            until(events, '"text":"before"')
+            assert stop(first) == 0
             with place.demo("--state-dir", state) as (second, _):
                 place.run("chat", "echo", "[[say after]]")
-                between = _until(events, '"text":"after"')
+                between = until(events, '"text":"after"')
                 assert "gap" not in between
-                assert _stop(second) == 0
+                assert stop(second) == 0
             events.kill()

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from edgebotd.protocol.sse import Parser, ServerEvent
-from tests.cli.test_demo import DEADLINE, Place
+from tests.cli.place import DEADLINE, Place
 
 
 def test_c6_a_running_daemon_ends_the_stream_of_a_revoked_token_within_a_second(tmp_path: Path) -> None:
