@@ -144,11 +144,7 @@ def _pointer(socket_path: Path) -> Iterator[bool]:
 
 
 def _say(info: Announcement, socket_path: Path, found_without_help: bool, temporary: bool) -> None:
-    command = os.path.basename(sys.argv[0] or "edgebotd")
-    if command == "__main__.py":
-        command = f"{shlex.quote(sys.executable)} -m edgebotd"
-    elif shutil.which(command) is None:
-        command = shlex.quote(os.path.abspath(sys.argv[0]))
+    command = _own_command(sys.argv[0], sys.executable)
     flags = "" if found_without_help and _nothing_else_answers() else f" --socket {shlex.quote(str(socket_path))}"
     link = code_link(info.url, info.code) if info.code else info.url
     commands = [f"{command}{flags} chat echo", f"{command}{flags} events"]
@@ -163,6 +159,18 @@ def _say(info: Announcement, socket_path: Path, found_without_help: bool, tempor
         f"Ctrl-C stops it{' and removes everything' if temporary else ''}."
     )
     sys.stdout.flush()
+
+
+def _own_command(called: str, python: str) -> str:
+    """Return how this program is called from the folder that we are in."""
+    name = os.path.basename(called or "edgebotd")
+    if name != "__main__.py":
+        return name if shutil.which(name) else shlex.quote(os.path.abspath(called))
+    script = Path(python).with_name("edgebotd")
+    if not script.exists():
+        return f"{shlex.quote(python)} -m edgebotd"
+    here = Path.cwd()
+    return shlex.quote(str(script.relative_to(here) if script.is_relative_to(here) else script))
 
 
 def _nothing_else_answers() -> bool:

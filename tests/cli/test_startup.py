@@ -15,6 +15,7 @@ import trio
 from click.testing import CliRunner
 
 from edgebotd.cli import COMMANDS, root
+from edgebotd.cli.demo import _own_command
 from edgebotd.config import load
 from edgebotd.people.secret import digest
 from edgebotd.store import codes, users
@@ -55,6 +56,21 @@ def test_completion_of_the_shell_knows_the_commands() -> None:
     env = {**os.environ, "_EDGEBOTD_COMPLETE": "bash_complete", "COMP_WORDS": "edgebotd ev", "COMP_CWORD": "1"}
     done = subprocess.run([sys.executable, "-m", "edgebotd"], env=env, capture_output=True, text=True)
     assert done.stdout == "plain,events\n"
+
+
+def test_the_demo_tells_the_command_as_it_is_called_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    module, python = "/somewhere/edgebotd/__main__.py", str(folder / "python")
+    assert _own_command(module, python) == f"{python} -m edgebotd"
+    (folder / "edgebotd").touch(mode=0o755)
+    assert _own_command(module, python) == ".venv/bin/edgebotd"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert _own_command(module, python) == f"{folder}/edgebotd"
+    monkeypatch.setenv("PATH", str(folder))
+    assert _own_command(f"{folder}/edgebotd", python) == "edgebotd"
 
 
 # check, and the configuration of run
