@@ -34,8 +34,14 @@ PERSON_CAP: Final = 300.0
 """What needs a person is looked at again after 1, 2, 4, 5, 5 ... minutes, or when somebody asks for it."""
 STABLE_SECONDS: Final = 30.0
 """A session that held this long counts as mended: the next trouble starts with short waits again."""
+LOOK_SECONDS: Final = 60.0
+"""Longest pause between two looks into the history for the end of a run."""
 SLACK_MS: Final = 60_000
 """How far before a lost connection sessions are looked at again."""
+
+
+BROKEN: Final = "The connection broke in the middle of this reply, and the bot knows nothing more of it."
+RESTARTED: Final = "edgebotd restarted in the middle of this reply. Send the message again."
 
 
 @dataclass(frozen=True)
@@ -223,6 +229,9 @@ class Bot:
         self.hello = hello
         # What was sent without an answer is sent again, not settled.
         before = frozenset(self.capture.live) - self.queue.unanswered()
+        for run in self.capture.live.values():
+            # Whoever looked it up went with the last connection.
+            run.doubtful = False
         self.capture.unknown_end = RunState.INTERRUPTED if Feature.HISTORY in hello.features else RunState.FAILED
         self._set(
             BotState.CONNECTED, detail=" ".join(hello.missing) or None, reason="degraded" if hello.missing else None
@@ -301,10 +310,7 @@ class Bot:
 
     async def _settle_before(self, before: frozenset[str], remembers: bool) -> None:
         """Settle what was going on before this connection; what the peer knows nothing of gets a second look."""
-        if remembers:
-            unknown = "The connection broke in the middle of this reply, and the bot knows nothing more of it."
-        else:
-            unknown = "edgebotd restarted in the middle of this reply. Send the message again."
+        unknown = BROKEN if remembers else RESTARTED
         for last_look in (False, True) if remembers else (True,):
             keys = sorted({run.session_key for run_id in before if (run := self.capture.live.get(run_id)) is not None})
             left = False
@@ -313,8 +319,11 @@ class Bot:
                 open_runs = await self.capture.take_history(history, before, unknown=unknown if last_look else None)
                 left = left or bool(set(open_runs) - history.active_run_ids)
             if not left:
-                return
+                break
             await trio.sleep(self._settle_seconds)
+        for run_id in before:
+            if (run := self.capture.live.get(run_id)) is not None:
+                self.capture.doubt(run)
 
     def _want_history(self, session_key: str, run_id: str | None) -> None:
         self._wanted[session_key, run_id] = None
@@ -334,15 +343,21 @@ class Bot:
 
     async def _fetch(self, session_key: str, run_id: str | None) -> None:
         settle = frozenset() if run_id is None else frozenset({run_id})
-        unknown = None if run_id is None else "The bot ended this run without a reply."
+        unknown: str | None = None
+        pause, gone = self._settle_seconds, False
         while True:
             if run_id is not None:
-                await trio.sleep(self._settle_seconds)
-                if run_id not in self.capture.live:
+                await trio.sleep(pause)
+                run = self.capture.live.get(run_id)
+                if run is None or not (run.ending or run.doubtful):
                     return
+                # One look may fall between the end and its message.
+                unknown = "The bot ended this run without a reply." if run.ending else BROKEN if gone else None
+                pause = min(pause * 1.5, max(LOOK_SECONDS, self._settle_seconds))
             try:
                 history = await self.connector.history(session_key)
                 left = await self.capture.take_history(history, settle, unknown=unknown)
+                gone = run_id not in history.active_run_ids | {history.in_flight_run_id}
             except ConnectorError as exc:
                 log.info("bot %s: the history of a session could not be read: %s", self.id, exc.detail)
                 if run_id is None:

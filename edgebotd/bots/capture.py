@@ -110,6 +110,7 @@ class Capture:
             conversation_id = await self._conversation(event.session_key)
             run = self.begin(event.run_id, conversation_id, event.session_key)
             self.tell(run, RunState.STARTED)
+        run.doubtful = False
         if isinstance(event, RunStatus):
             self._take_status(run, event)
         elif isinstance(event, RunDelta):
@@ -258,6 +259,15 @@ class Capture:
         run.ending = True
         self._want_history(run.session_key, run.run_id)
 
+    def doubt(self, run: LiveRun) -> None:
+        """Have a run looked up again and again until something comes of it, or its end is known.
+
+        A gateway that was killed says for a while that something runs, and not that it is another run than before.
+        """
+        if not run.doubtful:
+            run.doubtful = True
+            self._want_history(run.session_key, run.run_id)
+
     async def interrupt_all(self, detail: str) -> None:
         """End every run whose end we can no longer learn."""
         for run in list(self.live.values()):
@@ -281,6 +291,7 @@ class Capture:
             if run_id not in self._ended and run_id not in self.live and filled is not None:
                 run = self.begin(run_id, filled.conversation.id, history.session_key)
                 self.tell(run, RunState.STARTED)
+                self.doubt(run)
         if history.in_flight_run_id in self.live and history.in_flight_text:
             self.sync(self.live[history.in_flight_run_id], history.in_flight_text)
         left = []

@@ -39,6 +39,8 @@ class LiveRun:
         self.state = RunState.STARTED
         self.done = trio.Event()
         self.ending = False
+        self.doubtful = False
+        """True while only a history says that it runs: nothing has come of it over this connection."""
         self.whole = True
         """False once text was missed: the end must come from history."""
         self._pieces: list[str] = []
