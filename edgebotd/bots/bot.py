@@ -16,12 +16,13 @@ import trio
 
 from edgebotd.bots.capture import Capture
 from edgebotd.bots.connector import Connector, ConnectorError, Feature, Hello, Trouble
+from edgebotd.bots.incoming import Complete
 from edgebotd.bots.turnqueue import TurnQueue
 from edgebotd.config import ChatSettings
 from edgebotd.events import BotState, BotStatus, BotSummary, RunState
 from edgebotd.hub.hub import Hub
 from edgebotd.protocol.backoff import Backoff
-from edgebotd.protocol.run import RunEvent
+from edgebotd.protocol.run import History, RunEvent
 from edgebotd.store.bots import StoredBot
 from edgebotd.store.database import Database
 
@@ -91,6 +92,7 @@ class Bot:
         self._want = trio.Event()
         self._lost_at: int | None = None
         self._ended: ConnectorError | None = None
+        self.complete: Complete | None = None
         self.capture = Capture(stored.id, database, hub, now, self._tell_activity, self._want_history)
         self.queue = TurnQueue(stored.id, database, hub, self.capture, chat, now)
 
@@ -303,10 +305,14 @@ class Bot:
                 for session in await self.connector.sessions(
                     None if self._lost_at is None else self._lost_at - SLACK_MS
                 ):
-                    history = await self.connector.history(session.session_key)
+                    history = await self._history(session.session_key)
                     await self.capture.take_history(history, frozenset())
             except ConnectorError as exc:
                 log.info("bot %s: not all history could be read: %s", self.id, exc.detail)
+
+    async def _history(self, session_key: str) -> History:
+        history = await self.connector.history(session_key)
+        return history if self.complete is None else await self.complete(self.id, self.connector, history)
 
     async def _settle_before(self, before: frozenset[str], remembers: bool) -> None:
         """Settle what was going on before this connection; what the peer knows nothing of gets a second look."""
@@ -315,7 +321,7 @@ class Bot:
             keys = sorted({run.session_key for run_id in before if (run := self.capture.live.get(run_id)) is not None})
             left = False
             for key in keys:
-                history = await self.connector.history(key)
+                history = await self._history(key)
                 open_runs = await self.capture.take_history(history, before, unknown=unknown if last_look else None)
                 left = left or bool(set(open_runs) - history.active_run_ids)
             if not left:
@@ -355,7 +361,7 @@ class Bot:
                 unknown = "The bot ended this run without a reply." if run.ending else BROKEN if gone else None
                 pause = min(pause * 1.5, max(LOOK_SECONDS, self._settle_seconds))
             try:
-                history = await self.connector.history(session_key)
+                history = await self._history(session_key)
                 left = await self.capture.take_history(history, settle, unknown=unknown)
                 gone = run_id not in history.active_run_ids | {history.in_flight_run_id}
             except ConnectorError as exc:

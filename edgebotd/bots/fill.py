@@ -13,9 +13,10 @@ from typing import Final, Literal
 
 from edgebotd.bots.ids import new_id
 from edgebotd.bots.runs import MESSAGE_STATES, RUN_STATES, parts_of, text_of
-from edgebotd.events import ChatMessage, Conversation, ConversationUpdate, Message
+from edgebotd.events import AttachmentPart, ChatMessage, Conversation, ConversationUpdate, Message
 from edgebotd.protocol.run import PastMessage
-from edgebotd.store import conversations, messages
+from edgebotd.store import attachments, conversations, messages
+from edgebotd.store.attachments import Attachment
 from edgebotd.store.writer import Transaction
 
 MATCH_MS: Final = 120_000
@@ -138,6 +139,11 @@ class Filling:
                 created_at=self._now if row.created_at is None else row.created_at,
             )
             message = put_message(self._tx, message, [row.key], self._now)
+            for part in parts:
+                if isinstance(part, AttachmentPart):
+                    file = Attachment(part.sha256, part.size, part.media_type, self._now)
+                    attachments.add(self._tx.connection, file)
+                    attachments.link(self._tx.connection, part.sha256, self._bot_id, message.id, part.name)
             self.filled.stored += 1
         self._taken.add(message.id)
         self._note(row, message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import logging
 import ssl
@@ -16,19 +15,17 @@ from pydantic import SecretStr
 from trio_websocket import ConnectionRejected
 from typing_extensions import override
 
-from edgebotd.bots import device
+from edgebotd.bots import device, openclaw_files
 from edgebotd.bots.connector import (
     Accepted,
-    AttachmentLimits,
     ConnectorError,
     Deliver,
-    Feature,
     Hello,
     HelloStatus,
     Outgoing,
-    OutgoingFile,
     Trouble,
 )
+from edgebotd.bots.openclaw_hello import MISSING, TOKEN_REFUSED, UNSUBSCRIBED, hello_of
 from edgebotd.bots.openclaw_history import Archive
 from edgebotd.bots.openclaw_session import NO_SUCH_PARAMETER, SCOPE_UPGRADE, Credentials, Session, error_of
 from edgebotd.bots.openclaw_transport import open_session, refused_upgrade
@@ -45,15 +42,6 @@ handled comes again from the history. The reader never waits, so that pings are 
 SESSIONS_KNOWN: Final = 10_000
 """Sessions that were told already. The oldest are forgotten, and told once more."""
 LEAST_SCOPES: Final[tuple[str, ...]] = (openclaw.READ, openclaw.WRITE)
-FRAME_SLACK: Final = 256 * 1024
-"""What of a frame is not files."""
-
-MISSING: Final = {
-    openclaw.APPROVALS: "The gateway did not grant operator.approvals: approvals are not shown or decided here.",
-    openclaw.ADMIN: "The gateway did not grant operator.admin: it cannot be administrated from here.",
-}
-TOKEN_REFUSED: Final = "The gateway refuses the token that is set; the paired device's own is used. Set the new one."
-UNSUBSCRIBED: Final = "The gateway does not tell of messages from elsewhere while they happen."
 
 # Changes that chat, agent and session.message events tell as well, in more detail.
 _FOLLOWED: Final = frozenset(
@@ -81,6 +69,8 @@ class _Link:
     events: trio.MemorySendChannel[RunEvent]
     before: frozenset[str]
     """Runs from before it, of which the end may have been missed."""
+    gone: frozenset[str]
+    """Those of them that an earlier process of the gateway had, so that this one does not."""
 
 
 class OpenClawConnector:
@@ -117,6 +107,8 @@ class OpenClawConnector:
         self._token_refused = False
         self._queue_modes = True
         self._link: _Link | None = None
+        self._last: tuple[float, str | None] | None = None
+        """When the last hello came, and the gateway's boot then."""
 
     @override
     def __repr__(self) -> str:
@@ -163,9 +155,11 @@ class OpenClawConnector:
                     async with open_session(self._url, nursery, take, send_events.close, tls=self._tls) as session:
                         hello, missing = await self._shake_hands(session)
                         self._runs.main_key = hello.main_key
-                        archive = Archive(session.call, hello, self._agent_id)
-                        self._link = _Link(session, archive, hello, send_events, frozenset(self._runs.active))
-                        started(_hello(hello, missing))
+                        before = frozenset(self._runs.active)
+                        gone = before if self._is_another(hello) else frozenset()
+                        archive = Archive(session.call, hello, self._agent_id, session.booted_at(hello), gone)
+                        self._link = _Link(session, archive, hello, send_events, before, gone)
+                        started(hello_of(hello, missing))
                         # What came before the end is told before the end.
                         async for event in events:
                             await deliver(event)
@@ -179,6 +173,16 @@ class OpenClawConnector:
         except* ConnectionRejected as group:
             failure = refused_upgrade(group)
         raise failure or ConnectorError(Trouble.LOST, "The connection to the gateway was closed.")
+
+    def _is_another(self, hello: openclaw.Hello) -> bool:
+        """Whether the gateway was started anew since the last connection."""
+        now, last = trio.current_time(), self._last
+        self._last = (now, hello.boot_id)
+        if last is None:
+            return False
+        if hello.boot_id is not None and last[1] is not None:
+            return hello.boot_id != last[1]
+        return hello.uptime_ms is not None and now - hello.uptime_ms / 1000 > last[0]
 
     async def _shake_hands(self, session: Session) -> tuple[openclaw.Hello, list[str]]:
         key_path = self._key_path
@@ -258,7 +262,7 @@ class OpenClawConnector:
         params: dict[str, Any] = {"sessionKey": key, "message": turn.text, "idempotencyKey": turn.run_id}
         size = len(turn.text)
         if turn.attachments:
-            params["attachments"] = [_attachment(file) for file in turn.attachments]
+            params["attachments"] = [openclaw_files.attachment(file) for file in turn.attachments]
             size += sum(len(file.data) for file in turn.attachments)
         # A conversation of ours needs no telling.
         self._telling(key, ())
@@ -331,9 +335,15 @@ class OpenClawConnector:
         reply = history.reply_to(run_id)
         if history.was_merged(run_id) or (reply is not None and reply.outcome is not Outcome.INTERRUPTED):
             return self._runs.settle(run_id, history, idle=not busy)
-        if run_id in link.before and not busy:
+        if run_id in link.before and (not busy or run_id in link.gone):
             self._runs.forget(run_id)
         return []
+
+    async def fetch_file(self, session_key: str, part: Mapping[str, Any], limit: int) -> bytes:
+        """Return a file that the agent sent; see `incoming.HasFiles`."""
+        call, token = self._connected().session.call, None if self._token is None else self._token.get_secret_value()
+        key = self._canonical(session_key)
+        return await openclaw_files.fetch(call, self._url, key, part, limit, token=token, tls=self._tls)
 
     async def sessions(self, since_at: int | None) -> list[SessionSeen]:
         """Return the sessions touched since then; see `Connector.sessions`. At most 10,000."""
@@ -360,38 +370,3 @@ def _put(events: trio.MemorySendChannel[RunEvent], told: Iterable[RunEvent]) -> 
         raise ConnectorError(Trouble.LOST, detail, reason="overrun") from None
     except (trio.ClosedResourceError, trio.BrokenResourceError):
         return  # the connection has just ended
-
-
-def _attachment(file: OutgoingFile) -> dict[str, Any]:
-    # Only what is called an image is shown to the model as one; all else is stored and named to it.
-    return {
-        "type": "image" if file.media_type.startswith("image/") else "file",
-        "mimeType": file.media_type,
-        "fileName": file.name,
-        "content": base64.b64encode(file.data).decode(),
-    }
-
-
-def _hello(hello: openclaw.Hello, missing: list[str]) -> Hello:
-    """Say what works on this connection, by the methods there are."""
-    features = {Feature.CHAT, Feature.TOOLS, Feature.ATTACHMENTS}
-    for feature, method in (
-        (Feature.ABORT, "chat.abort"),
-        (Feature.INTERRUPT, "chat.abort"),
-        (Feature.HISTORY, "chat.history"),
-        (Feature.SESSIONS, "sessions.list"),
-    ):
-        if hello.can(method):
-            features.add(feature)
-        elif feature is not Feature.INTERRUPT:
-            missing.append(f"The gateway has no {method}.")
-    largest = (hello.max_payload - FRAME_SLACK) * 3 // 4
-    return Hello(
-        version=hello.version,
-        features=frozenset(features),
-        attachments=AttachmentLimits(
-            max_bytes=min(hello.max_attachment_bytes, largest), max_image_bytes=min(hello.max_image_bytes, largest)
-        ),
-        boot_id=hello.boot_id,
-        missing=tuple(missing),
-    )

@@ -33,10 +33,19 @@ class Call(Protocol):
 
 
 class Archive:
-    """The sessions of one agent over one connection. It forgets with the connection how far it has read."""
+    """The sessions of one agent over one connection. It forgets with the connection how far it has read.
 
-    def __init__(self, call: Call, hello: openclaw.Hello, agent_id: str) -> None:
+    Args:
+        booted_at: when the gateway's process started, in Unix milliseconds of its own clock; 0 where it is not known.
+        gone: runs that an earlier process had: this one can only have taken up their sessions, by runs of its own.
+    """
+
+    def __init__(
+        self, call: Call, hello: openclaw.Hello, agent_id: str, booted_at: int, gone: frozenset[str] = frozenset()
+    ) -> None:
         self._call = call
+        self._booted_at = booted_at
+        self._gone = gone
         self._hello = hello
         self._agent_id = agent_id
         # What pages needs `offset`, which came with this method; a gateway refuses parameters that it does not know.
@@ -109,9 +118,11 @@ class Archive:
             listing = await self._call("sessions.list", {"limit": SESSIONS_PAGE})
             busy = history.session_key in openclaw.busy_sessions(listing)
         if busy and not active:
-            # It says that something runs, not what: all that was asked and has no whole reply.
-            asked = next((m.run_id for m in reversed(history.messages) if m.role == "user"), None)
-            for run_id in expected if asked is None else expected | {asked}:
+            # It says that something runs, not what: all that was asked, of this process, and has no whole reply.
+            # After a kill 2026.5.28 goes on calling a session running for ever, 2026.9.6 until it has taken it up.
+            asked = {m.run_id: m.created_at for m in history.messages if m.role == "user" and m.run_id is not None}
+            before = {run_id for run_id, at in asked.items() if at is not None and at < self._booted_at}
+            for run_id in (expected | set(list(asked)[-1:])) - before - self._gone:
                 reply = history.reply_to(run_id)
                 unanswered = reply is None or reply.outcome is Outcome.INTERRUPTED
                 if unanswered and not history.was_merged(run_id):

@@ -160,6 +160,12 @@ class Session:
         self._max_payload = hello.max_payload
         return hello
 
+    def booted_at(self, hello: Hello) -> int:
+        """Return when the gateway's process started, in Unix milliseconds of its own clock; 0 where it does not say."""
+        if self._challenge is None or hello.uptime_ms is None:
+            return 0
+        return self._challenge.at_ms - hello.uptime_ms
+
     async def call(self, method: str, params: Mapping[str, Any], *, size: int = 0) -> Any:
         """Ask, and return the payload of the answer. Cancelled, the gateway may do it or not.
 

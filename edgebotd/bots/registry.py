@@ -18,6 +18,7 @@ from edgebotd.bots.bot import Bot
 from edgebotd.bots.chat import Chat
 from edgebotd.bots.connector import Accepted, Connector, ConnectorError, Deliver, HelloStatus, Outgoing, Trouble
 from edgebotd.bots.files import Files
+from edgebotd.bots.incoming import Incoming
 from edgebotd.bots.keyring import Keyring
 from edgebotd.bots.kinds import MakeConnector, Wanted, make_connector, options, options_of
 from edgebotd.bots.requests import AttachmentRules, BotDetail, ConnectAnswer, ConnectRequest, EditRequest
@@ -66,6 +67,7 @@ class Registry:
             tell_activity=self._plugin_activity,
             learn=self._learn_conversation,
         )
+        self._incoming = Incoming(database, files, chat.attachment_max_bytes)
         self._database = database
         self._hub = hub
         self._chat = chat
@@ -231,6 +233,7 @@ class Registry:
             changed=self._tell,
         )
         bot.queue.compose = self.turns.compose
+        bot.complete = self._incoming.complete
         await bot.load()
         self._bots[stored.id] = bot
         self._nursery.start_soon(self._run, bot, name=f"bot {stored.id}")

@@ -80,8 +80,8 @@ class RunEnding:
 class RunEnded:
     """The one end of a run; whatever comes later for it is ignored.
 
-    `text` is the whole reply as far as it came (None: unknown, keep what was streamed), `truncated` says that the
-    peer cut it. `error` is for a person.
+    `text` is the whole reply as far as it came (None: unknown, keep what was streamed), `truncated` says that there
+    is more in the peer's history: text that was cut, or files. `error` is for a person.
     """
 
     run_id: str
@@ -97,7 +97,8 @@ class RunEnded:
 class PastMessage:
     """One message as the peer's history tells it: a user message, or all assistant and tool rows of one run folded.
 
-    `parts` as in `events.Part` (camelCase dicts with a `type`). `run_id` is None where history does not tell.
+    `parts` as in `events.Part` (camelCase dicts with a `type`), and `file` for what `bots.incoming` has to fetch.
+    `run_id` is None where history does not tell.
     `key` identifies the message in the peer's history for ever (its row id).
     """
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
 from edgebotd.bots.connector import Accepted, Connector, ConnectorError, Hello, Outgoing
 from edgebotd.bots.runs import LiveRun
-from edgebotd.protocol.run import Outcome, RunDelta, RunEnded, RunEvent
+from edgebotd.protocol.run import Outcome, RunDelta, RunEnded, RunEnding, RunEvent, ToolActivity
+
+SETTLE_SECONDS = 0.5
+"""How long after a run's work an end that comes by itself is waited for."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Script:
     expected: str
     long: str
     failing: str
+    tool: str
 
 
 @dataclass
@@ -60,13 +64,18 @@ class Harness:
         return Outgoing(f"r_{secrets.token_hex(10)}", conversation, f"agent:{self.agent}:edgebotd:{conversation}", text)
 
     async def wait_end(self, run_id: str) -> RunEnded:
-        """Wait for the first end of a run."""
+        """Wait for the first end of a run; one whose end a peer does not tell is looked up, as the bot does."""
         with trio.fail_after(self.timeout):
-            while True:
-                for event in self.events:
-                    if isinstance(event, RunEnded) and event.run_id == run_id:
-                        return event
-                await self._change.wait()
+            while (found := self._last(run_id)) is None or isinstance(found, RunEnding):
+                with trio.move_on_after(self.timeout if found is None else SETTLE_SECONDS) as scope:
+                    await self._change.wait()
+                if scope.cancelled_caught and found is not None:
+                    await self.connector.history(found.session_key)
+            return found
+
+    def _last(self, run_id: str) -> RunEnded | RunEnding | None:
+        ends = [event for event in self.events if isinstance(event, RunEnded | RunEnding) and event.run_id == run_id]
+        return next((event for event in ends if isinstance(event, RunEnded)), ends[-1] if ends else None)
 
     async def wait_delta(self, run_id: str) -> None:
         """Wait for the first text of a run."""
@@ -157,6 +166,30 @@ async def a_failure_is_told_in_words(harness: Harness) -> None:
     assert ended.outcome is Outcome.FAILED and ended.error
 
 
+async def a_tool_is_told_while_it_runs(harness: Harness) -> None:
+    turn = harness.turn(harness.script.tool)
+    await harness.connector.send(turn)
+    assert (await harness.wait_end(turn.run_id)).outcome is Outcome.FINISHED
+    told = [e for e in harness.events if isinstance(e, ToolActivity) and e.run_id == turn.run_id]
+    assert told[0].phase == "start" and told[-1].phase == "result"
+    assert len({event.tool_call_id for event in told}) == 1
+    history = await harness.connector.history(turn.session_key)
+    _asked, said = history.messages
+    kinds = [part["type"] for part in said.parts]
+    assert kinds.index("toolCall") < kinds.index("toolResult") < len(kinds) - 1
+
+
+async def a_turn_that_interrupts_ends_the_one_that_runs(harness: Harness) -> None:
+    first = harness.turn(harness.script.long)
+    await harness.connector.send(first)
+    await harness.wait_delta(first.run_id)
+    second = replace(harness.turn(harness.script.quick), session_key=first.session_key, interrupt=True)
+    assert await harness.connector.send(second) is Accepted.STARTED
+    assert (await harness.wait_end(first.run_id)).outcome is Outcome.ABORTED
+    ended = await harness.wait_end(second.run_id)
+    assert (ended.outcome, (ended.text or "").strip()) == (Outcome.FINISHED, harness.script.expected)
+
+
 async def an_unknown_session_is_an_empty_one(harness: Harness) -> None:
     history = await harness.connector.history(harness.turn("").session_key)
     assert history.messages == () and not history.active_run_ids and history.in_flight_run_id is None
@@ -168,5 +201,7 @@ CONTRACT = (
     history_tells_both_messages_with_keys_that_stay,
     an_abort_ends_the_run_and_keeps_its_text,
     a_failure_is_told_in_words,
+    a_tool_is_told_while_it_runs,
+    a_turn_that_interrupts_ends_the_one_that_runs,
     an_unknown_session_is_an_empty_one,
 )

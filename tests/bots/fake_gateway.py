@@ -48,6 +48,7 @@ class Run:
     key: str
     text: str = ""
     over: bool = False
+    killed: bool = False
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
 
@@ -80,6 +81,10 @@ class FakeGateway:
         self.rows: dict[str, list[JSON]] = {}
         self.runs: dict[str, Run] = {}
         self.boots = 1
+        self.uptime_ms: int | None = 60_000
+        self.now_ms = 1_800_000_000_000
+        self.interrupted: set[str] = set()
+        """Sessions in which a kill found a run: they are said to be at work, no run is named."""
         self._connections: list[WebSocketConnection] = []
         self._nursery: trio.Nursery | None = None
 
@@ -117,11 +122,27 @@ class FakeGateway:
         for connection in list(self._connections):
             await trio.aclose_forcefully(connection._stream)
 
+    async def kill(self) -> None:
+        """Die in the middle of everything, and come back: no run has an end, and its session is said to be at work."""
+        for run in self.runs.values():
+            if not run.over:
+                self.interrupted.add(run.key)
+                run.over = run.killed = True
+                run.scope.cancel()
+        self.runs.clear()
+        if self.older:
+            # Its transcript is written at the end of a turn.
+            self.rows = {key: rows for key, rows in self.rows.items() if key not in self.interrupted}
+        self.boots += 1
+        self.uptime_ms = 0
+        self.now_ms += 20_000
+        await self.cut()
+
     def add_row(self, key: str, role: str, content: object, **more: Any) -> JSON:
         """Write a row into a session."""
         rows = self.rows.setdefault(key, [])
         meta = {"id": f"row-{key}-{len(rows) + 1}", "seq": len(rows) + 1, **more.pop("meta", {})}
-        row = {"role": role, "content": content, "timestamp": 1_800_000_000_000 + len(rows), **more, "__openclaw": meta}
+        row = {"role": role, "content": content, "timestamp": self.now_ms + len(rows), **more, "__openclaw": meta}
         rows.append(row)
         return row
 
@@ -157,7 +178,7 @@ class FakeGateway:
         challenge = {
             "type": "event",
             "event": "connect.challenge",
-            "payload": {"nonce": "n-1", "ts": 1_800_000_000_000},
+            "payload": {"nonce": "n-1", "ts": self.now_ms},
         }
         await connection.send_message(json.dumps(challenge))
         while True:
@@ -236,7 +257,10 @@ class FakeGateway:
             "protocol": 4,
             "server": server,
             "features": {"methods": METHODS if self.older else [*METHODS, "chat.message.get"], "events": []},
-            "snapshot": {"sessionDefaults": {"defaultAgentId": "main", "mainKey": "main"}},
+            "snapshot": {
+                "sessionDefaults": {"defaultAgentId": "main", "mainKey": "main"},
+                "uptimeMs": self.uptime_ms,
+            },
             "auth": auth,
             "policy": {"maxPayload": self.max_payload, "tickIntervalMs": self.tick_ms},
         }
@@ -282,20 +306,24 @@ class FakeGateway:
             page["nextOffset"] = offset + limit
         going = [run for run in self.runs.values() if run.key == key and not run.over]
         page["sessionInfo"] = {"key": key, "hasActiveRun": bool(going), "activeRunIds": [run.id for run in going]}
+        if key in self.interrupted:
+            page["sessionInfo"] |= {"hasActiveRun": True, "activeRunIds": None}
         if going:
             page["inFlightRun"] = {"runId": going[-1].id, "text": going[-1].text}
         return page
 
     def _sessions(self, params: JSON) -> JSON:
         keys = sorted(self.rows, key=lambda key: -self.rows[key][-1]["timestamp"])
+        keys += sorted(self.interrupted - self.rows.keys())
         offset, limit = params.get("offset", 0), params["limit"]
         page = [self._session(key) for key in keys[offset : offset + limit]]
         more = offset + limit < len(keys)
         return {"sessions": page, "hasMore": more, "nextOffset": offset + limit if more else None}
 
     def _session(self, key: str) -> JSON:
-        busy = any(run.key == key and not run.over for run in self.runs.values())
-        row = {"key": key, "updatedAt": self.rows[key][-1]["timestamp"], "status": "running" if busy else "done"}
+        busy = key in self.interrupted or any(run.key == key and not run.over for run in self.runs.values())
+        updated = self.rows[key][-1]["timestamp"] if key in self.rows else None
+        row = {"key": key, "updatedAt": updated, "status": "running" if busy else "done"}
         return row | {"hasActiveRun": busy and not self.older}
 
     # Runs
@@ -306,7 +334,7 @@ class FakeGateway:
             await self.emit("agent", {**about, "stream": "lifecycle", "data": {"phase": "start"}})
             await self.emit("session.message", {"sessionKey": run.key, "message": row, "messageSeq": 1})
             await self._play(run, about, text)
-        if run.scope.cancelled_caught:
+        if run.scope.cancelled_caught and not run.killed:
             aborted = {"aborted": True, "runId": run.id}
             self.add_row(run.key, "assistant", [{"type": "text", "text": run.text}], openclawAbort=aborted)
             await self.emit("chat", {**about, "state": "aborted", "message": _message(run.text)})

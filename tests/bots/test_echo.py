@@ -13,7 +13,9 @@ from edgebotd.bots.echo import EchoConnector, EchoPeer
 from edgebotd.protocol.run import Activity, Outcome, RunStatus
 from tests.bots.contract import CONTRACT, Harness, Script, open_session
 
-SCRIPT = Script("[[say Hello you]]", "Hello you", "[[long 500]]", "[[long 5]] [[error Too tired]]")
+SCRIPT = Script(
+    "[[say Hello you]]", "Hello you", "[[long 500]]", "[[long 5]] [[error Too tired]]", "[[tool weather]] [[say done]]"
+)
 
 
 @pytest.mark.parametrize("rule", CONTRACT, ids=lambda rule: rule.__name__)

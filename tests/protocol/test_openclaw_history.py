@@ -157,3 +157,33 @@ def test_sessions_list_tells_sessions_pages_and_which_are_busy() -> None:
     assert busy_sessions({"sessions": [{"key": "Live", "status": "running", "hasActiveRun": False}]}) == {
         "agent:main:live"
     }
+
+
+def test_what_an_agent_sent_along_is_a_file_to_be_fetched() -> None:
+    url = "/api/chat/media/outgoing/agent%3Amain%3Ax/1/full"
+    image = {
+        "type": "image",
+        "artifactId": "a-1",
+        "url": url,
+        "alt": "out.png",
+        "mimeType": "image/png",
+        "sizeBytes": 69,
+    }
+    other = {"type": "attachment", "attachment": {"url": url, "label": "out.txt", "mimeType": "text/plain"}}
+    content = [{"type": "text", "text": "Here"}, image, other, {"type": "image", "source": {"data": "..."}}]
+    row = {"role": "assistant", "content": content, "__openclaw": {"id": "1", "runId": "r"}}
+    (message,) = parse_history({"sessionKey": "x", "messages": [row]}).messages
+    assert message.parts == (
+        {"type": "text", "text": "Here"},
+        {"type": "file", "name": "out.png", "mediaType": "image/png", "size": 69, "reference": "a-1", "url": url},
+        {"type": "file", "name": "out.txt", "mediaType": "text/plain", "size": None, "reference": None, "url": url},
+    )
+
+
+def test_a_reply_with_files_that_is_written_twice_is_told_once() -> None:
+    asked = {"role": "user", "content": "draw", "idempotencyKey": "r:user", "__openclaw": {"id": "1"}}
+    first = {"role": "assistant", "content": [{"type": "text", "text": "Here\nMEDIA:./out.png"}], "id": "2"}
+    image = {"type": "image", "url": "/api/x", "alt": "out.png", "mimeType": "image/png"}
+    again = {"role": "assistant", "content": [{"type": "text", "text": "Here"}, image], "id": "3"}
+    _asked, reply = parse_history({"sessionKey": "x", "messages": [asked, first, again]}).messages
+    assert [part.get("text", part["type"]) for part in reply.parts] == ["Here", "file"]

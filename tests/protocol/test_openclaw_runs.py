@@ -316,3 +316,12 @@ def test_statuses_are_of_the_shared_vocabulary() -> None:
         if isinstance(event, RunStatus)
     }
     assert told == set(Activity)
+
+
+def test_a_reply_with_files_has_more_in_its_history() -> None:
+    runs = Runs()
+    about = {"runId": "r", "sessionKey": "agent:main:x"}
+    assert runs.expect("r", "agent:main:x") == []
+    runs.feed("agent", {**about, "stream": "assistant", "data": {"text": "Here", "mediaUrls": ["./out.png"]}})
+    ends = runs.feed("chat", {**about, "state": "final", "message": {"role": "assistant", "content": "Here"}})
+    assert ends[-1] == RunEnded("r", "agent:main:x", Outcome.FINISHED, "Here", truncated=True)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from edgebotd.protocol.fields import integer, mapping, string, strings, words
+from edgebotd.protocol.fields import integer, mapping, milliseconds, string, strings, words
 
 READ, WRITE = "operator.read", "operator.write"
 APPROVALS, ADMIN, PAIRING = "operator.approvals", "operator.admin", "operator.pairing"
@@ -165,6 +165,8 @@ class Hello:
     version: str
     boot_id: str | None
     """New at each start of the gateway; None from 2026.5.28."""
+    uptime_ms: int | None
+    """How long the gateway's process had been running."""
     scopes: frozenset[str]
     methods: frozenset[str]
     tick_interval_ms: int
@@ -202,6 +204,7 @@ def parse_hello(payload: object) -> Hello | None:
         protocol=integer(hello.get("protocol")) or 0,
         version=words(server.get("version")) or "unknown",
         boot_id=words(server.get("bootId")),
+        uptime_ms=milliseconds(mapping(hello.get("snapshot")).get("uptimeMs")),
         scopes=frozenset(strings(auth.get("scopes"))),
         methods=frozenset(strings(mapping(hello.get("features")).get("methods"))),
         tick_interval_ms=_positive(policy.get("tickIntervalMs"), DEFAULT_TICK_MS),

@@ -219,6 +219,9 @@ class _Folding:
         self.add(self.first)
 
     def add(self, row: Row) -> None:
+        if len(row.parts) > 1 and row.parts[-1]["type"] == "file" and _says_again(self.parts[-1:], row.parts[0]):
+            # 2026.5.28 writes a reply with files twice: with their paths in the text, then with the files.
+            self.parts.pop()
         self.parts.extend(row.parts)
         self.last = row
         self.truncated = self.truncated or row.truncated
@@ -238,6 +241,10 @@ class _Folding:
             truncated=self.truncated,
             internal=self.first.internal,
         )
+
+
+def _says_again(last: list[dict[str, Any]], part: dict[str, Any]) -> bool:
+    return bool(last) and last[0]["type"] == part["type"] == "text" and last[0]["text"].startswith(part["text"])
 
 
 def _run_id(value: object) -> str | None:
@@ -285,7 +292,25 @@ def _parts(row: Mapping[str, Any], role: str) -> tuple[list[dict[str, Any]], boo
         elif part.get("type") == "toolCall" and (call_id := string(part.get("id"))) is not None:
             name, arguments = words(part.get("name")) or "tool", json_value(part.get("arguments"))
             parts.append({"type": "toolCall", "toolCallId": call_id, "name": name, "arguments": arguments})
+        elif role == "assistant" and (file := _file_part(part)) is not None:
+            parts.append(file)
     return parts, cut
+
+
+def _file_part(part: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what an agent sent along: an image as it is, other files one level down."""
+    about = mapping(part.get("attachment")) if part.get("type") == "attachment" else part
+    reference, url = words(about.get("artifactId")), words(about.get("url"))
+    if part.get("type") not in ("attachment", "image", "audio", "video") or (reference is None and url is None):
+        return None
+    return {
+        "type": "file",
+        "name": words(about.get("label")) or words(about.get("alt")) or "file",
+        "mediaType": words(about.get("mimeType")) or "application/octet-stream",
+        "size": integer(about.get("sizeBytes")),
+        "reference": reference,
+        "url": url,
+    }
 
 
 def _untruncated(text: str) -> tuple[str, bool]:

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgebotd.protocol.fields import encodable, json_value, mapping, milliseconds, string, text_of, words
+from edgebotd.protocol.fields import encodable, json_value, mapping, milliseconds, sequence, string, text_of, words
 from edgebotd.protocol.openclaw.frames import canonical_session_key, session_key_of
 from edgebotd.protocol.openclaw.history import History, session_seen
 from edgebotd.protocol.run import (
@@ -66,6 +66,8 @@ class _Run:
     worked: bool = False
     """Whether it did anything of its own: without that, a bare final means that it was merged into another run."""
     ending: bool = False
+    files: bool = False
+    """Whether the agent sent files along, of which only the history tells."""
     error: str | None = None
     error_kind: str | None = None
 
@@ -208,6 +210,8 @@ class Runs:
             self._phase(run_id, run, data, out)
         elif stream == "tool":
             self._tool(run_id, run, data, out)
+        elif stream == "assistant" and sequence(data.get("mediaUrls")):
+            run.files = True
         return out
 
     def _lifecycle(self, run_id: str, run: _Run, data: Mapping[str, Any], out: list[RunEvent]) -> None:
@@ -315,7 +319,8 @@ class Runs:
         while len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
         reply = None if outcome is Outcome.MERGED else run.text
-        out.append(RunEnded(run_id, run.session_key, outcome, reply, error, error_kind))
+        in_history = run.files and outcome is Outcome.FINISHED
+        out.append(RunEnded(run_id, run.session_key, outcome, reply, error, error_kind, in_history))
 
     def _of(self, payload: Mapping[str, Any], out: list[RunEvent]) -> tuple[str | None, _Run | None]:
         """Return the run that an event is about, a new one too; None for ended runs and events of no run."""
