@@ -4,19 +4,36 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.peers.install import PeerUnavailable
+from tests.peers.gateways import Gateways
+from tests.peers.install import CURRENT, OLDER, PeerUnavailable
 from tests.peers.model import FakeModel, running_model
-from tests.peers.openclaw import Gateway, running_gateway
+from tests.peers.openclaw import Gateway
 from tests.peers.systemd import Container
 from tests.peers.units import UNITS, make_fresh, open_machine
 from tests.support import require_or_skip
 
 
 @pytest.fixture(scope="session")
-def gateway() -> Iterator[Gateway]:
-    """A gateway of the current version. Use a session key of your own; don't kill, freeze or restart it."""
-    with running_gateway() as running:
+def gateways() -> Iterator[Gateways]:
+    """The gateways of the whole session, each started when it is first asked for."""
+    running = Gateways()
+    try:
         yield running
+    finally:
+        running.close()
+
+
+@pytest.fixture(scope="session", params=[CURRENT, pytest.param(OLDER, marks=pytest.mark.heavy)])
+def version(request: pytest.FixtureRequest) -> str:
+    """A version of the gateway: the current one, and in the run of everything the older one too."""
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+def gateway(gateways: Gateways) -> Gateway:
+    """A gateway of the current version. Use a session key of your own; don't kill, freeze or restart it."""
+    return gateways.shared(CURRENT)
 
 
 @pytest.fixture(scope="session")

@@ -151,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
             "model": body.get("model"),
             "messages": len(body.get("messages") or []),
             "kind": script.kind,
-            "user": script.user[-300:],
+            "user": script.user[-4000:],
             "done": False,
         }
         with self.server.lock:

@@ -1,7 +1,6 @@
 """Run a real OpenClaw gateway on the fake model, from a test.
 
-`open_gateway` is for a test that kills, freezes or restarts its gateway; `running_gateway` serves the fixture of a
-whole session (the start takes 14-20 s on two cores), whose tests keep apart by distinct session keys.
+Tests take one of `gateways.Gateways`: the start takes 14-20 s on two cores.
 """
 
 from __future__ import annotations
@@ -13,13 +12,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
-
-import trio
 
 from tests.peers.install import CURRENT, Installed, PeerUnavailable, install
 from tests.peers.model import API_KEY, MODEL, FakeModel
@@ -60,7 +57,6 @@ class Gateway:
         bind: str = "loopback",
         namespace: Namespace | None = None,
         delay: float = 0.12,
-        config: dict[str, Any] | None = None,
     ) -> None:
         self.version = installed.version
         self.token = TOKEN
@@ -71,7 +67,6 @@ class Gateway:
         self.host = "127.0.0.1" if namespace is None else namespace.address
         self.model = FakeModel(folder / "model.log", delay=delay, namespace=namespace)
         self.ready_after = 0.0
-        self._extra_config = config or {}
         self._enter = [] if namespace is None else namespace.enter
         self._command: list[str | Path] = [*self._enter, installed.node, installed.entry]
         self._env = {
@@ -220,7 +215,6 @@ class Gateway:
             },
             "discovery": {"mdns": {"mode": "off"}},
             "update": {"checkOnStart": False},
-            **self._extra_config,
         }
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -236,44 +230,27 @@ def installed_or_skip(version: str = CURRENT) -> Installed:
 
 
 @contextmanager
-def running_gateway(version: str = CURRENT, *, delay: float = 0.12) -> Iterator[Gateway]:
-    """Run a gateway on loopback for many tests; plain blocking code, so that a session's fixture can hold it."""
-    installed = installed_or_skip(version)
-    folder = Path(mkdtemp(prefix="edgebotd-gateway-"))
-    gateway = Gateway(installed, folder, delay=delay)
-    try:
-        gateway.start()
-        yield gateway
-    finally:
-        gateway.close()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@asynccontextmanager
-async def open_gateway(
+def running_gateway(
     version: str = CURRENT,
     *,
     bind: str = "loopback",
     namespace: Namespace | None = None,
     delay: float = 0.12,
-    config: dict[str, Any] | None = None,
-) -> AsyncIterator[Gateway]:
-    """Run a gateway of one's own, which the test may kill, freeze and restart.
+) -> Iterator[Gateway]:
+    """Run a gateway; plain blocking code, so that the fixture of a whole session can hold it.
 
     Args:
         version: of the npm package; skipped or failed when it can't be had.
         bind: `loopback` or `lan` (needed in a namespace).
         namespace: network namespace for gateway and model.
         delay: seconds between the fake model's chunks.
-        config: top-level keys that replace those of the generated `openclaw.json`.
     """
-    installed = await trio.to_thread.run_sync(installed_or_skip, version)
+    installed = installed_or_skip(version)
     folder = Path(mkdtemp(prefix="edgebotd-gateway-"))
-    gateway = Gateway(installed, folder, bind=bind, namespace=namespace, delay=delay, config=config)
+    gateway = Gateway(installed, folder, bind=bind, namespace=namespace, delay=delay)
     try:
-        await trio.to_thread.run_sync(gateway.start, trio.from_thread.check_cancelled)
+        gateway.start()
         yield gateway
     finally:
-        with trio.move_on_after(30, shield=True):
-            await trio.to_thread.run_sync(gateway.close)
-            await trio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+        gateway.close()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -30,8 +30,10 @@ level = "debug"
 class Channel:
     """One stream, read in the background; reconnects with its cursor as EventSource does."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, token: str | None = None) -> None:
         self._socket = socket
+        self._token = token
+        self._wire = trio.CancelScope()
         self._parser = Parser()
         self._changed = trio.Event()
         self.events: list[dict[str, Any]] = []
@@ -42,15 +44,22 @@ class Channel:
         """Read until cancelled."""
         while True:
             try:
-                await self._read()
+                with trio.CancelScope() as self._wire:
+                    await self._read()
             except httpx2.TransportError:
                 pass  # the daemon is away
             await trio.sleep(0.1)
+
+    def cut(self) -> None:
+        """Break the connection; it comes back with the cursor that it has."""
+        self._wire.cancel()
 
     async def _read(self) -> None:
         transport = httpx2.AsyncHTTPTransport(uds=str(self._socket))
         last = self._parser.last_event_id
         headers = {"Last-Event-ID": last} if last else {}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
         self._parser = Parser(last_event_id=last)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
             async with client.stream("GET", "/api/events", headers=headers) as response:
@@ -136,19 +145,35 @@ class Daemon:
                     assert self.program.running, self.program.last_lines()
                 await trio.sleep(0.05)
 
-    async def ask(self, method: str, path: str, body: Any = None, *, check: bool = True) -> httpx2.Response:
-        """Make one request as the local administrator."""
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, check: bool = True, token: str | None = None
+    ) -> httpx2.Response:
+        """Make one request, as the local administrator where no token is given."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         transport = httpx2.AsyncHTTPTransport(uds=str(self.socket))
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=40) as client:
-            answer = await client.request(method, path, json=body)
+            answer = await client.request(method, path, json=body, headers=headers)
             assert not check or answer.is_success, (answer.status_code, answer.text, self.program.last_lines())
             return answer
 
-    async def send(self, text: str, key: str, **more: Any) -> dict[str, Any]:
+    async def send(self, text: str, key: str, *, token: str | None = None, **more: Any) -> dict[str, Any]:
         """Send a message to the bot `claw`; return the answer."""
         body = {"text": text, "idempotencyKey": key, **more}
-        answer: dict[str, Any] = (await self.ask("POST", "/api/bots/claw/chat/send", body)).json()
+        answer: dict[str, Any] = (await self.ask("POST", "/api/bots/claw/chat/send", body, token=token)).json()
         return answer
+
+    async def add_user(self, user_id: str) -> str:
+        """Make a user who may chat with `claw`; return a token that acts for them."""
+        await self.ask("POST", "/api/users", {"id": user_id})
+        await self.ask("PUT", f"/api/users/{user_id}/grants/claw", {"grant": "chat"})
+        wanted = {"name": "test", "scopes": ["chat"], "userId": user_id}
+        token: str = (await self.ask("POST", "/api/tokens", wanted)).json()["token"]
+        return token
+
+    async def bot(self) -> dict[str, Any]:
+        """Return what an administrator is told of `claw`."""
+        told: dict[str, Any] = (await self.ask("GET", "/api/bots/claw")).json()
+        return told
 
     async def history(self, conversation_id: str) -> list[dict[str, Any]]:
         """Return a conversation's messages, oldest first."""
@@ -160,7 +185,9 @@ class Daemon:
 @asynccontextmanager
 async def open_daemon(folder: Path, bots: str = "") -> AsyncIterator[tuple[Daemon, Channel]]:
     """Run a daemon with bots as in the TOML, and a channel on it; end both on leaving."""
-    (folder / "edgebotd.toml").write_text(CONFIGURATION.format(folder=folder) + bots)
+    configuration = folder / "edgebotd.toml"
+    configuration.touch(0o600)  # it holds the gateway's token
+    configuration.write_text(CONFIGURATION.format(folder=folder) + bots)
     daemon = Daemon(folder)
     channel = Channel(daemon.socket)
     try:
@@ -174,9 +201,31 @@ async def open_daemon(folder: Path, bots: str = "") -> AsyncIterator[tuple[Daemo
         daemon.program.close(grace=15)
 
 
-def bot(url: str, token: str) -> str:
+def bot(url: str, token: str, *, more: str = "") -> str:
     """Return the TOML of a bot named `claw`."""
-    return f'\n[bots.claw]\nkind = "openclaw"\nurl = "{url}"\ntoken = "{token}"\n'
+    return f'\n[bots.claw]\nkind = "openclaw"\nurl = "{url}"\ntoken = "{token}"\n{more}\n'
+
+
+def state(channel: Channel) -> str:
+    """Return the state of `claw` as the channel told it last."""
+    for event in reversed(channel.of("bots-status-update")):
+        return str(next(b["state"] for b in event["bots"] if b["botId"] == "claw"))
+    return "unknown"
+
+
+async def wait_state(channel: Channel, *states: str, timeout: float = 90) -> None:
+    """Wait until `claw` is in one of the states."""
+    await channel.until(lambda _: state(channel) in states, timeout)
+
+
+def streamed(channel: Channel, run_id: str, least: int = 1) -> Callable[[object], bool]:
+    """Return the condition that a run has streamed at least so many pieces."""
+    return lambda _: len(channel.of("chat-delta", runId=run_id)) >= least
+
+
+def said(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return role and text of messages."""
+    return [(message["role"], text_of(message)) for message in messages]
 
 
 def text_of(message: dict[str, Any]) -> str:

@@ -27,10 +27,9 @@ from edgebotd.protocol.openclaw import (
 )
 from edgebotd.protocol.run import Activity, Outcome, RunDelta, RunEnded, RunEnding, RunEvent, RunStatus
 from tests.peers.gateway_client import GatewayClient, Refused, open_client
-from tests.peers.install import OLDER, PeerUnavailable
-from tests.peers.netns import namespace
-from tests.peers.openclaw import Gateway, open_gateway
-from tests.support import require_or_skip
+from tests.peers.gateways import Gateways
+from tests.peers.install import CURRENT, OLDER
+from tests.peers.openclaw import Gateway
 
 TURN_SECONDS = 60
 T = TypeVar("T", RunDelta, RunEnded, RunEnding)
@@ -146,70 +145,63 @@ async def come_back(gateway: Gateway) -> list[Kind]:
             await trio.sleep(0.3)
 
 
-async def test_restart_in_process_and_kill_look_like_what_they_are() -> None:
-    async with open_gateway() as gateway:
-        async with open_client(gateway.url, token=gateway.token, scopes=[ADMIN]) as admin:
-            before = admin.hello
-            await admin.call("gateway.restart.request", {"reason": "test"})
-            shutdown = await admin.event(lambda event: event.name == "shutdown")
-            assert parse_shutdown(shutdown.payload).restarting
-            with pytest.raises(Refused) as closed:
-                await admin.until(lambda: False, 20)
-            assert closed.value.trouble.kind is Kind.RESTARTING
-        assert set(await come_back(gateway)) <= {Kind.RESTARTING, Kind.LOST}
-        async with conversation(gateway, "killed") as talk:
-            assert before is not None and talk.client.hello is not None
-            assert talk.client.hello.boot_id != before.boot_id
-            run_id = await talk.send("[[slow]]")
-            await talk.until(RunDelta, run_id)
-            await trio.to_thread.run_sync(gateway.kill)
-            with pytest.raises(Refused) as broken:
-                await talk.end(run_id)
-            assert broken.value.trouble.kind is Kind.LOST
-            runs, key = talk.runs, talk.key
-        await trio.to_thread.run_sync(gateway.restart)
-        async with open_client(gateway.url, token=gateway.token) as client:
-            # The gateway resumes the session by a run of its own; ours never comes back and is settled from history.
-            history = parse_history(await client.call("chat.history", {"sessionKey": key, "maxChars": WHOLE_TEXT}))
-            assert run_id not in history.active_run_ids and run_id != history.in_flight_run_id
-            (end,) = (event for event in runs.settle(run_id, history, idle=True) if isinstance(event, RunEnded))
-            assert end.outcome in (Outcome.INTERRUPTED, Outcome.ABORTED)
-            assert end.text is None or end.text.startswith("tick 0")
+async def test_restart_in_process_and_kill_look_like_what_they_are(gateways: Gateways) -> None:
+    gateway = await trio.to_thread.run_sync(gateways.breakable, CURRENT)
+    async with open_client(gateway.url, token=gateway.token, scopes=[ADMIN]) as admin:
+        before = admin.hello
+        await admin.call("gateway.restart.request", {"reason": "test"})
+        shutdown = await admin.event(lambda event: event.name == "shutdown")
+        assert parse_shutdown(shutdown.payload).restarting
+        with pytest.raises(Refused) as closed:
+            await admin.until(lambda: False, 20)
+        assert closed.value.trouble.kind is Kind.RESTARTING
+    assert set(await come_back(gateway)) <= {Kind.RESTARTING, Kind.LOST}
+    async with conversation(gateway, "killed") as talk:
+        assert before is not None and talk.client.hello is not None
+        assert talk.client.hello.boot_id != before.boot_id
+        run_id = await talk.send("[[slow]]")
+        await talk.until(RunDelta, run_id)
+        await trio.to_thread.run_sync(gateway.kill)
+        with pytest.raises(Refused) as broken:
+            await talk.end(run_id)
+        assert broken.value.trouble.kind is Kind.LOST
+        runs, key = talk.runs, talk.key
+    await trio.to_thread.run_sync(gateway.restart)
+    async with open_client(gateway.url, token=gateway.token) as client:
+        # The gateway resumes the session by a run of its own; ours never comes back and is settled from history.
+        history = parse_history(await client.call("chat.history", {"sessionKey": key, "maxChars": WHOLE_TEXT}))
+        assert run_id not in history.active_run_ids and run_id != history.in_flight_run_id
+        (end,) = (event for event in runs.settle(run_id, history, idle=True) if isinstance(event, RunEnded))
+        assert end.outcome in (Outcome.INTERRUPTED, Outcome.ABORTED)
+        assert end.text is None or end.text.startswith("tick 0")
 
 
-async def test_off_loopback_a_device_is_paired_once() -> None:
-    try:
-        cable = namespace()
-        inside = cable.__enter__()
-    except PeerUnavailable as error:
-        require_or_skip(str(error))
-    try:
-        async with open_gateway(bind="lan", namespace=inside) as gateway:
-            async with open_client(gateway.url, token=gateway.token) as client:
-                assert client.hello is not None and not client.hello.has_rights
-            device = device_of(Ed25519PrivateKey.generate())
-            with pytest.RaisesGroup(Refused, flatten_subgroups=True) as caught:
-                async with open_client(gateway.url, token=gateway.token, device=device, scopes=FIRST_SCOPES):
-                    pass
-            (refused,) = caught.value.exceptions
-            assert isinstance(refused, Refused) and refused.trouble.kind is Kind.NEEDS_PAIRING
-            assert refused.trouble.device_id == device.id and refused.trouble.request_id is not None
-            await trio.to_thread.run_sync(gateway.cli, "devices", "approve", refused.trouble.request_id, "--json")
-            async with open_client(gateway.url, token=gateway.token, device=device, scopes=FIRST_SCOPES) as client:
-                assert client.hello is not None and client.hello.missing_scopes == []
-                device_token = client.hello.device_token
-            assert device_token
-            async with open_client(
-                gateway.url, token=None, device=device, device_token=device_token, scopes=FIRST_SCOPES
-            ) as client:
-                assert client.hello is not None and client.hello.has_rights
-    finally:
-        cable.__exit__(None, None, None)
+async def test_off_loopback_a_device_is_paired_once(gateways: Gateways) -> None:
+    gateway = await trio.to_thread.run_sync(gateways.distant, CURRENT)
+    async with open_client(gateway.url, token=gateway.token) as client:
+        assert client.hello is not None and not client.hello.has_rights
+    device = device_of(Ed25519PrivateKey.generate())
+    with pytest.RaisesGroup(Refused, flatten_subgroups=True) as caught:
+        async with open_client(gateway.url, token=gateway.token, device=device, scopes=FIRST_SCOPES):
+            pass
+    (refused,) = caught.value.exceptions
+    assert isinstance(refused, Refused) and refused.trouble.kind is Kind.NEEDS_PAIRING
+    assert refused.trouble.device_id == device.id and refused.trouble.request_id is not None
+    await trio.to_thread.run_sync(gateway.cli, "devices", "approve", refused.trouble.request_id, "--json")
+    async with open_client(gateway.url, token=gateway.token, device=device, scopes=FIRST_SCOPES) as client:
+        assert client.hello is not None and client.hello.missing_scopes == []
+        device_token = client.hello.device_token
+    assert device_token
+    async with open_client(
+        gateway.url, token=None, device=device, device_token=device_token, scopes=FIRST_SCOPES
+    ) as client:
+        assert client.hello is not None and client.hello.has_rights
 
 
 @pytest.mark.heavy
-async def test_older_version_is_settled_from_history_after_a_model_error() -> None:
-    async with open_gateway(OLDER) as gateway, conversation(gateway, "older") as talk:
+async def test_older_version_is_settled_from_history_after_a_model_error(gateways: Gateways) -> None:
+    gateway = await trio.to_thread.run_sync(gateways.shared, OLDER)
+    async with conversation(gateway, "older") as talk:
         end = await talk.end(await talk.send("[[long 5]]"))
         assert end.outcome is Outcome.FINISHED
         run_id = await talk.send("[[http 400]]")
@@ -224,8 +216,9 @@ async def test_older_version_is_settled_from_history_after_a_model_error() -> No
         assert (await talk.end(slow)).outcome is Outcome.ABORTED
 
 
-async def test_frozen_gateway_is_silent_and_goes_on_when_thawed() -> None:
-    async with open_gateway() as gateway, open_client(gateway.url, token=gateway.token) as client:
+async def test_frozen_gateway_is_silent_and_goes_on_when_thawed(gateways: Gateways) -> None:
+    gateway = await trio.to_thread.run_sync(gateways.breakable, CURRENT)
+    async with open_client(gateway.url, token=gateway.token) as client:
         gateway.freeze()
         with pytest.raises(trio.TooSlowError):
             await client.call("health", {}, timeout=1)

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import base64
 import struct
+import uuid
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
-from tests.peers.openclaw import Gateway, installed_or_skip, open_gateway
-from tests.peers.running_daemon import Channel, Daemon, bot, open_daemon, text_of
+from edgebotd.protocol.openclaw import Event
+from tests.peers.gateway_client import open_client
+from tests.peers.gateways import Gateways
+from tests.peers.openclaw import Gateway
+from tests.peers.running_daemon import (
+    Channel,
+    Daemon,
+    bot,
+    open_daemon,
+    said,
+    streamed,
+    text_of,
+    wait_state,
+)
 
 Connected = tuple[Daemon, Channel]
 
@@ -28,24 +43,16 @@ def png() -> bytes:
 
 
 @pytest.fixture
+def gateway(gateways: Gateways, version: str) -> Gateway:
+    """One gateway for all tests here, of each version."""
+    return gateways.shared(version)
+
+
+@pytest.fixture
 async def connected(gateway: Gateway, tmp_path: Path) -> AsyncIterator[Connected]:
     async with open_daemon(tmp_path, bot(gateway.url, gateway.token)) as (daemon, channel):
-        await wait_connected(channel)
+        await wait_state(channel, "connected")
         yield daemon, channel
-
-
-def state(channel: Channel) -> str:
-    for event in reversed(channel.of("bots-status-update")):
-        return str(next(b["state"] for b in event["bots"] if b["botId"] == "claw"))
-    return "unknown"
-
-
-async def wait_connected(channel: Channel, timeout: float = 60) -> None:
-    await channel.until(lambda _: state(channel) == "connected", timeout)
-
-
-def streamed(channel: Channel, run_id: str, least: int = 1) -> Callable[[object], bool]:
-    return lambda _: len(channel.of("chat-delta", runId=run_id)) >= least
 
 
 async def test_a_turn_streams_and_is_stored_once(connected: Connected) -> None:
@@ -117,34 +124,104 @@ async def test_a_send_while_busy_waits_for_its_turn(connected: Connected) -> Non
     assert text_of(await channel.stored(second["runId"])) == "second"
 
 
-async def test_a_killed_daemon_comes_back_in_mid_run_and_nothing_is_there_twice(connected: Connected) -> None:
+async def test_a_file_reaches_the_model(connected: Connected, gateway: Gateway) -> None:
     daemon, channel = connected
-    sent = await daemon.send("[[long 60]]", "kill-1")
-    await channel.until(streamed(channel, sent["runId"], 3))
-    before = len(channel.verdicts)
-    await trio.to_thread.run_sync(daemon.program.kill)
-    await daemon.start()
-    await channel.until(lambda _: len(channel.verdicts) > before)
-    assert channel.verdicts[-1] == "exact"
+    word = f"pelican-{uuid.uuid4().hex[:8]}"
+    file = {"name": "notes.txt", "mediaType": "text/plain", "data": base64.b64encode(word.encode()).decode()}
+    sent = await daemon.send("[[say I have read it]]", "file-1", attachments=[file])
+    assert await channel.ended(sent["runId"]) == "finished"
+    asked = await trio.to_thread.run_sync(gateway.model.requests)
+    assert any(word in request["user"] for request in asked)
+    history = await daemon.history(sent["conversationId"])
+    assert said(history) == [("user", "[[say I have read it]]"), ("assistant", "I have read it")]
+    assert [part["name"] for part in history[0]["parts"] if part["type"] == "attachment"] == ["notes.txt"]
+
+
+async def test_a_file_that_the_agent_sends_is_kept_and_served(connected: Connected, gateway: Gateway) -> None:
+    daemon, channel = connected
+    (gateway.state / "workspace" / "chart.png").write_bytes(png())
+    sent = await daemon.send("[[say Here you are\nMEDIA:./chart.png]]", "out-1")
     assert await channel.ended(sent["runId"]) == "finished"
     reply = await channel.stored(sent["runId"])
-    assert text_of(reply).split() == [f"word{n}" for n in range(60)]
-    history = await daemon.history(sent["conversationId"])
-    assert [message["role"] for message in history] == ["user", "assistant"]
+    assert [part["type"] for part in reply["parts"]] == ["text", "attachment"]
+    assert text_of(reply) == "Here you are" and reply["parts"][1]["mediaType"] == "image/png"
+    served = await daemon.ask("GET", f"/api/attachments/{reply['parts'][1]['sha256']}")
+    assert served.content == png()
+    assert len(await daemon.history(sent["conversationId"])) == 2
 
 
-async def test_a_killed_gateway_leaves_no_run_streaming(tmp_path: Path) -> None:
-    installed_or_skip()
-    async with open_gateway() as gateway, open_daemon(tmp_path, bot(gateway.url, gateway.token)) as (daemon, channel):
-        await wait_connected(channel)
-        sent = await daemon.send("[[slow]] count", "gateway-1")
-        await channel.until(streamed(channel, sent["runId"], 2))
-        await trio.to_thread.run_sync(gateway.kill)
-        await channel.until(lambda _: state(channel) != "connected")
-        away = await daemon.send("[[say back again]]", "gateway-2")
-        assert away["state"] == "queued"
-        await trio.to_thread.run_sync(gateway.start)
-        await trio.to_thread.run_sync(gateway.wait_ready)
-        assert await channel.ended(sent["runId"], 120) in ("interrupted", "failed", "finished")
-        assert await channel.ended(away["runId"], 120) == "finished"
-        assert text_of(await channel.stored(away["runId"])) == "back again"
+async def test_two_clients_at_once_see_the_same_and_get_their_own_answers(
+    connected: Connected, gateway: Gateway
+) -> None:
+    daemon, admins = connected
+    token = await daemon.add_user("ann")
+    anns = Channel(daemon.socket, token)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(anns.run, name="ann's channel")
+        await anns.until(lambda _: bool(anns.verdicts))
+        sent: dict[str, dict[str, str]] = {}
+
+        async def send(name: str, who: str | None) -> None:
+            sent[name] = await daemon.send(f"[[say answer for {name}]] [[long 8]]", "two-1", token=who)
+
+        async with trio.open_nursery() as senders:
+            senders.start_soon(send, "ann", token)
+            senders.start_soon(send, "the administrator", None)
+        for name, answer in sent.items():
+            for channel in (admins, anns):
+                assert await channel.ended(answer["runId"]) == "finished"
+                assert text_of(await channel.stored(answer["runId"])) == channel.text(answer["runId"]).strip()
+            history = await daemon.history(answer["conversationId"])
+            assert [message["role"] for message in history] == ["user", "assistant"], name
+            assert (history[0]["userId"] == "ann") == (name == "ann")
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_another_client_says_in_a_session_is_there_once(connected: Connected, gateway: Gateway) -> None:
+    daemon, channel = connected
+    mine = await daemon.send("[[say first]]", "other-1")
+    assert await channel.ended(mine["runId"]) == "finished"
+    key, theirs = f"agent:main:edgebotd:{mine['conversationId']}", f"other-{uuid.uuid4()}"
+    async with open_client(gateway.url, token=gateway.token) as client:
+        params = {"sessionKey": key, "message": "[[say second]]", "idempotencyKey": theirs}
+        await client.call("chat.send", params)
+    assert await channel.ended(theirs) == "finished"
+    await channel.stored(theirs, "user")
+    again = await daemon.send("[[say third]]", "other-2", conversationId=mine["conversationId"])
+    assert await channel.ended(again["runId"]) == "finished"
+    expected = [(role, text) for word in ("first", "second", "third") for role, text in asked_and_said(word)]
+    assert sorted(said(await daemon.history(mine["conversationId"]))) == sorted(expected)
+
+
+def asked_and_said(word: str) -> list[tuple[str, str]]:
+    return [("user", f"[[say {word}]]"), ("assistant", word)]
+
+
+async def test_what_was_said_while_the_daemon_was_away_is_filled_in_whole(gateway: Gateway, tmp_path: Path) -> None:
+    # Longer than the 8,000 characters at which a gateway cuts what it tells of the past.
+    long = "x" * 9000
+    key = f"agent:main:elsewhere-{uuid.uuid4().hex[:8]}"
+    async with open_client(gateway.url, token=gateway.token) as client:
+        for number, text in enumerate((f"[[say {long}]]", "[[say and on]]")):
+            run_id = f"{key}-{number}"
+            await client.call("chat.send", {"sessionKey": key, "message": text, "idempotencyKey": run_id})
+            await client.event(partial(is_final, run_id), timeout=60)
+    async with open_daemon(tmp_path, bot(gateway.url, gateway.token)) as (daemon, channel):
+        await channel.until(lambda _: len(of_session(channel, f"{key}-")) == 4, 90)
+        first = of_session(channel, f"{key}-")[0]
+        history = await daemon.history(first["conversationId"])
+        assert said(history) == [
+            ("user", f"[[say {long}]]"),
+            ("assistant", long),
+            ("user", "[[say and on]]"),
+            ("assistant", "and on"),
+        ]
+
+
+def is_final(run_id: str, event: Event) -> bool:
+    return event.name == "chat" and event.payload.get("runId") == run_id and event.payload.get("state") == "final"
+
+
+def of_session(channel: Channel, start: str) -> list[dict[str, Any]]:
+    messages = {e["message"]["id"]: e["message"] for e in channel.of("chat-message")}
+    return [message for message in messages.values() if message["runId"].startswith(start)]

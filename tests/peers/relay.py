@@ -1,0 +1,69 @@
+"""A wire between two programs that a test can cut: TCP in, TCP out, nothing looked at."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+
+class Relay:
+    """Listens on loopback and passes everything on. From `open_relay`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._wires: set[trio.CancelScope] = set()
+        self.port = 0
+        self.accepted = 0
+        """Connections that were made to it, ever."""
+        self.joined = True
+        """Whether new connections are passed on; else they are closed at once."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens, for a gateway's client."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    def cut(self, *, joined: bool = True) -> None:
+        """Break all connections, and let new ones pass or not."""
+        self.joined = joined
+        for wire in self._wires:
+            wire.cancel()
+
+    async def _join(self, near: trio.SocketStream) -> None:
+        self.accepted += 1
+        if not self.joined:
+            return
+        try:
+            far = await trio.open_tcp_stream(*self._target)
+        except OSError:
+            return
+        async with far, trio.open_nursery() as nursery:
+            self._wires.add(nursery.cancel_scope)
+            try:
+                nursery.start_soon(_pass, near, far, nursery.cancel_scope)
+                await _pass(far, near, nursery.cancel_scope)
+            finally:
+                self._wires.discard(nursery.cancel_scope)
+
+
+async def _pass(source: trio.SocketStream, target: trio.SocketStream, wire: trio.CancelScope) -> None:
+    try:
+        async for data in source:
+            await target.send_all(data)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass  # the other side is told by the wire's end
+    wire.cancel()
+
+
+@asynccontextmanager
+async def open_relay(host: str, port: int) -> AsyncIterator[Relay]:
+    """Run a relay to an address on a free loopback port."""
+    relay = Relay(host, port)
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        relay.port = listener.socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, relay._join, [listener])
+        yield relay
+        nursery.cancel_scope.cancel()
