@@ -183,11 +183,12 @@ class Capture:
     # Ends
 
     async def _take_end(self, run: LiveRun, event: RunEnded) -> None:
-        incomplete = event.truncated or (event.text is None and not run.whole)
-        if incomplete and not run.ending:
+        if event.truncated or (event.text is None and not run.whole and not run.ending):
             if event.text is not None:
                 self.sync(run, event.text)
-            self.settle_soon(run)
+            if not run.ending:
+                # One that is ending is looked up already.
+                self.settle_soon(run)
             return
         if event.text and event.outcome is not Outcome.MERGED:
             self._told(run, run.replace(encodable(event.text)))

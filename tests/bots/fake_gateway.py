@@ -375,7 +375,7 @@ class FakeGateway:
 
     async def _tool(self, run: Run, about: JSON, meta: JSON) -> None:
         call = {"type": "toolCall", "id": "call-1", "name": "exec", "arguments": {"command": "date"}}
-        self.add_row(run.key, "assistant", [call], stopReason="toolUse", **meta)
+        self.add_row(run.key, "assistant", [] if self.older else [call], stopReason="toolUse", **meta)
         start = {"phase": "start", "name": "exec", "toolCallId": "call-1", "args": {"command": "date"}}
         await self.emit("agent", {**about, "stream": "tool", "data": start})
         await trio.sleep(PACE)

@@ -13,8 +13,8 @@ from edgebotd.bots.connector import Connector, ConnectorError, Trouble
 from edgebotd.bots.echo import EchoConnector, EchoPeer
 from edgebotd.bots.kinds import Wanted
 from edgebotd.bots.openclaw_files import fetch
-from edgebotd.events import AttachmentPart, ErrorPart, TextPart
-from edgebotd.protocol.run import PastMessage, SessionSeen
+from edgebotd.events import AttachmentPart, ErrorPart, RunState, TextPart
+from edgebotd.protocol.run import Outcome, PastMessage, RunDelta, RunEnded, RunEnding, SessionSeen
 from tests.bots.house import ADMIN, House, now, open_house
 
 SESSION = "agent:main:main"
@@ -105,3 +105,21 @@ async def test_an_address_that_is_not_the_gateways_gets_no_request_and_no_token(
     with pytest.raises(ConnectorError) as caught:
         await fetch(call, "ws://127.0.0.1:9", SESSION, {"url": url}, 100, token="secret", tls=None)
     assert caught.value.trouble is Trouble.REJECTED and "address" in caught.value.detail
+
+
+@pytest.mark.parametrize("ending_first", [False, True])
+async def test_a_reply_with_files_is_stored_as_its_history_has_it(
+    ending_first: bool, sender: Sender, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    sender.files["a.png"] = b"picture"
+    async with open_house(tmp_path, make=lambda wanted: sender) as house:
+        await house.connected()
+        deliver = house.registry.get("echo").capture.deliver
+        await deliver(RunDelta("run-1", SESSION, 0, "Look"))
+        sender.peer._remember(message_with("a.png"))
+        if ending_first:
+            await deliver(RunEnding("run-1", SESSION))
+        await deliver(RunEnded("run-1", SESSION, Outcome.FINISHED, "Look", truncated=True))
+        assert await house.told.wait_over("run-1") is RunState.FINISHED
+        (message,) = await house.messages()
+        assert [part.type for part in message.parts] == ["text", "attachment"]

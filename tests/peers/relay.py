@@ -64,6 +64,6 @@ async def open_relay(host: str, port: int) -> AsyncIterator[Relay]:
     async with trio.open_nursery() as nursery:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         relay.port = listener.socket.getsockname()[1]
-        nursery.start_soon(trio.serve_listeners, relay._join, [listener])
+        await nursery.start(trio.serve_listeners, relay._join, [listener])
         yield relay
         nursery.cancel_scope.cancel()

@@ -51,7 +51,8 @@ def test_tool_rows_of_one_run_fold_into_one_message_in_order() -> None:
     }
     # 2026.5.28 keeps the call's row without the call, and names no run in the bot's rows.
     user, older = only("5.28:tool")
-    assert [part["type"] for part in older.parts] == ["text", "toolResult", "text"]
+    assert [part["type"] for part in older.parts] == ["text", "toolCall", "toolResult", "text"]
+    assert older.parts[1]["name"] == "exec" and "arguments" not in older.parts[1]
     assert older.run_id == user.run_id
 
 
@@ -187,3 +188,11 @@ def test_a_reply_with_files_that_is_written_twice_is_told_once() -> None:
     again = {"role": "assistant", "content": [{"type": "text", "text": "Here"}, image], "id": "3"}
     _asked, reply = parse_history({"sessionKey": "x", "messages": [asked, first, again]}).messages
     assert [part.get("text", part["type"]) for part in reply.parts] == ["Here", "file"]
+
+
+def test_a_tool_result_without_its_call_gets_one() -> None:
+    result = {"role": "toolResult", "toolCallId": "t-1", "toolName": "exec", "content": "hi", "id": "2"}
+    rows = [{"role": "assistant", "content": "Running", "stopReason": "toolUse", "id": "1"}, result]
+    (message,) = parse_history({"sessionKey": "x", "messages": rows}).messages
+    assert [part["type"] for part in message.parts] == ["text", "toolCall", "toolResult"]
+    assert message.parts[1] == {"type": "toolCall", "toolCallId": "t-1", "name": "exec"}

@@ -222,7 +222,12 @@ class _Folding:
         if len(row.parts) > 1 and row.parts[-1]["type"] == "file" and _says_again(self.parts[-1:], row.parts[0]):
             # 2026.5.28 writes a reply with files twice: with their paths in the text, then with the files.
             self.parts.pop()
-        self.parts.extend(row.parts)
+        for part in row.parts:
+            if part["type"] == "toolResult" and not any(_calls(known, part["toolCallId"]) for known in self.parts):
+                # 2026.5.28 leaves the calls out of its history.
+                name = part["name"] or "tool"
+                self.parts.append({"type": "toolCall", "toolCallId": part["toolCallId"], "name": name})
+            self.parts.append(part)
         self.last = row
         self.truncated = self.truncated or row.truncated
 
@@ -241,6 +246,10 @@ class _Folding:
             truncated=self.truncated,
             internal=self.first.internal,
         )
+
+
+def _calls(part: dict[str, Any], tool_call_id: str) -> bool:
+    return (part["type"], part.get("toolCallId")) == ("toolCall", tool_call_id)
 
 
 def _says_again(last: list[dict[str, Any]], part: dict[str, Any]) -> bool:
