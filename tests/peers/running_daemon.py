@@ -123,10 +123,11 @@ class Channel:
 class Daemon:
     """A running daemon. From `open_daemon`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, before: str = "") -> None:
         self.folder = folder
         self.socket = folder / "socket"
-        arguments = [sys.executable, "-m", "edgebotd", "run", "--config", str(folder / "edgebotd.toml")]
+        entry = ["-c", f"{before}\nfrom edgebotd.__main__ import main\nmain()"] if before else ["-m", "edgebotd"]
+        arguments = [sys.executable, *entry, "run", "--config", str(folder / "edgebotd.toml")]
         self.program = Program(arguments, env=dict(os.environ), log=folder / "log")
 
     async def start(self) -> None:
@@ -183,12 +184,16 @@ class Daemon:
 
 
 @asynccontextmanager
-async def open_daemon(folder: Path, bots: str = "") -> AsyncIterator[tuple[Daemon, Channel]]:
-    """Run a daemon with bots as in the TOML, and a channel on it; end both on leaving."""
+async def open_daemon(folder: Path, bots: str = "", before: str = "") -> AsyncIterator[tuple[Daemon, Channel]]:
+    """Run a daemon with bots as in the TOML, and a channel on it; end both on leaving.
+
+    Args:
+        before: Python that the process runs first, to plant a bug.
+    """
     configuration = folder / "edgebotd.toml"
     configuration.touch(0o600)  # it holds the gateway's token
     configuration.write_text(CONFIGURATION.format(folder=folder) + bots)
-    daemon = Daemon(folder)
+    daemon = Daemon(folder, before)
     channel = Channel(daemon.socket)
     try:
         await daemon.start()
