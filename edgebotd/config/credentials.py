@@ -81,7 +81,8 @@ def read_secret_credential(name: str, env: Mapping[str, str]) -> str:
             f"no credential {name!r}: put it into /etc/edgebotd/credentials/{name}, or give the unit a line "
             f"LoadCredential={name}:/path/of/the/file"
             if env.get("CREDENTIALS_DIRECTORY")
-            else "there are no credentials: this was not started by a systemd unit with LoadCredential="
+            else "there are no credentials: this was not started by a systemd unit with LoadCredential=. To check by "
+            "hand, as root: CREDENTIALS_DIRECTORY=/etc/edgebotd/credentials edgebotd check"
         )
     return check_secret(_decoded(raw, f"the credential {name}"))
 

@@ -70,6 +70,8 @@ class Subscriptions:
         self.sent = 0
         """Position up to which live streams have been sent all that they may see, once no pass is under way."""
         self.draining = False
+        self._drained = 0
+        """How many streams there were when the drain began: so many come back."""
         self.watch_changed: Callable[[], None] = lambda: None
         self.fanout = Fanout(
             counters,
@@ -269,6 +271,7 @@ class Subscriptions:
     async def drain(self) -> None:
         """End all streams with `bye` restart, newcomers too, and wait until they are gone, for the linger time."""
         self.draining = True
+        self._drained = max(self._drained, len(self._streams))
         async with self._sending:
             for count, stream in enumerate(self, 1):
                 self.end(stream, Bye.RESTART, self._restart_retry())
@@ -324,7 +327,7 @@ class Subscriptions:
 
     def _restart_retry(self) -> int:
         # A connect costs some 0.6 ms of CPU: spread so that the newly started daemon is not swamped.
-        spread = min(max(1_000, 3 * len(self._streams)), 30_000)
+        spread = min(max(1_000, 3 * self._drained), 30_000)
         return self._rng.randint(300, 300 + spread)
 
     # Groups

@@ -359,6 +359,17 @@ async def test_c10_drain_says_bye_with_a_retry_of_its_own_to_each(autojump_clock
         assert b'"reason":"restart"' in (hub.refusal(ADMIN) or b"")
 
 
+async def test_c10_the_last_to_be_told_are_spread_as_wide_as_the_first(autojump_clock: MockClock) -> None:
+    async with memory_hub(HubSettings(max_streams=1000)) as hub:
+        clients = [Client(hub, user(f"u{number}", **VIEW_A)) for number in range(400)]
+        await wait_all_tasks_blocked()
+        await hub.drain()
+        waits = [named(client.read(), "bye")[0].retry or 0 for client in clients]
+        # 3 ms for each of 400; as the streams end, fewer are left, but all 400 come back.
+        for half in (waits[:200], waits[200:]):
+            assert 1400 < max(half) <= 1500
+
+
 async def test_c11_over_a_cap_newcomers_are_told_and_nobody_is_evicted(autojump_clock: MockClock) -> None:
     async with memory_hub(HubSettings(max_streams=3, max_streams_per_user=2)) as hub:
         clients = [Client(hub, user("ann", **VIEW_A)) for _ in range(2)]

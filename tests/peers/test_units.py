@@ -53,7 +53,7 @@ def test_root_and_those_named_are_administrators_on_the_socket_and_nobody_else(f
         return fresh.run(*who, EDGEBOTD, "status", check=False)
 
     assert status_as(1500).returncode == 0, status_as(1500).stderr
-    assert "needs a valid session or token" in status_as(1501).stderr
+    assert "does not take you (uid 1501) for an administrator" in status_as(1501).stderr
     assert "not allowed for this user" in status_as(1502).stderr
 
 
@@ -109,6 +109,10 @@ def test_secrets_come_as_credentials_and_the_daemon_cannot_read_their_files(fres
     seen = fresh.run(*mine, "cat", "/run/credentials/edgebotd.service/edgebotd_nova").stdout
     assert seen.strip() == secret
     assert "Permission denied" in fresh.run(*mine, "cat", f"{CREDENTIALS}/nova", check=False).stderr
+    # By hand there are none, unless root names the folder.
+    by_hand = fresh.run(EDGEBOTD, "check", "--config", CONFIG, check=False)
+    assert f"CREDENTIALS_DIRECTORY={CREDENTIALS} edgebotd check" in by_hand.stderr
+    fresh.run("env", f"CREDENTIALS_DIRECTORY={CREDENTIALS}", EDGEBOTD, "check", "--config", CONFIG)
 
 
 def test_without_the_folder_of_credentials_it_starts(fresh: Container) -> None:
@@ -130,6 +134,8 @@ def test_the_first_connection_starts_it_and_a_stop_lasts(fresh: Container) -> No
     assert fresh.show("edgebotd", "ActiveState") == "inactive"
     assert "echo" in edgebotd(fresh, "status")
     assert starts(fresh) == 2
+    fresh.run("systemctl", "stop", *UNITS)
+    assert fresh.run("test", "-e", "/run/edgebotd.sock", check=False).returncode == 1
 
 
 def test_an_address_of_the_configuration_that_systemd_overrules_is_warned_of(fresh: Container) -> None:
