@@ -177,11 +177,11 @@ class Hub:
             if isinstance(event, ChatDelta):
                 for delta in self._coalescer.offer(event, now):
                     self._emit(released, delta_entry(delta), delta)
+                self._delta_offered.set()
                 continue
             for delta in self._coalescer.before(event):
                 self._emit(released, delta_entry(delta), delta)
             self._emit(released, entry, event)
-        self._delta_offered.set()
         self._pass_on(released)
 
     def _emit(self, released: list[Entry], entry: Entry, event: Event) -> None:

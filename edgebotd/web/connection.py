@@ -42,6 +42,8 @@ class Connection:
         self._wait_sent = wait_sent
         self.secure = secure
         self.detached = False
+        self._holding = False
+        self._held = b""
         self.unix_uid = _peer_uid(stream.socket)
         self.peer = _peer_name(stream.socket, self.unix_uid)
 
@@ -69,6 +71,22 @@ class Connection:
         self.detached = True
         own.close()  # wakes the server's reader, which then ends
         return duplicate
+
+    def hold_head(self) -> None:
+        """Let the head that is sent next wait for what follows it, so that a small response is one packet.
+
+        For whoever sends the body right after the head.
+        """
+        self._holding = self.http_version == "1"
+
+    def joined(self, data: bytes) -> bytes:
+        """Return what the server must send now in place of `data`: nothing, or also what has been held."""
+        if self._holding:
+            self._holding = False
+            self._held = data
+            return b""
+        data, self._held = self._held + data, b""
+        return data
 
     async def wait_sent(self, scope: Mapping[str, Any]) -> None:
         """Wait until what a request has sent so far has left the server, as far as it can tell."""

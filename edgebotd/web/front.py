@@ -16,6 +16,7 @@ import trio
 
 from edgebotd.errors import Invalid, NotFound, Problem
 from edgebotd.web import problem as problems
+from edgebotd.web.connection import CONNECTION_KEY, Connection
 from edgebotd.web.metrics import Metrics
 from edgebotd.web.policy import SMALL_BODY_BYTES, Body, Match, Need, Policy, Surface, Table, Unauthenticated, check
 from edgebotd.web.route import Call, Reply, Route
@@ -274,6 +275,8 @@ class Exchange:
     async def _respond(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         # Before the upgrade a WebSocket is answered like any request (ASGI's websocket.http.response extension).
         kind = "websocket.http.response" if self.scope["type"] == "websocket" else "http.response"
+        connection: Connection = self.scope["state"][CONNECTION_KEY]
+        connection.hold_head()
         await self.send({"type": kind + ".start", "status": status, "headers": headers})
         await self.sending({"type": kind + ".body", "body": body, "more_body": False})
 

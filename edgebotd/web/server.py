@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import trio
 from hypercorn.config import Config
-from hypercorn.events import Event
+from hypercorn.events import Event, RawData
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import AppWrapper, ASGIFramework, ConnectionState
+from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
+from hypercorn.typing import AppWrapper, ASGIFramework, ConnectionState, TaskGroup
 from hypercorn.utils import wrap_app
 from typing_extensions import override
 
@@ -68,6 +69,36 @@ class _ConnectionContext(WorkerContext):
             await self._ended.wait()
 
 
+class _IdleTimer(TrioSingleTask):
+    """Ends a connection's reading once it has been idle for long enough, or at once when the server stops.
+
+    Hypercorn's own starts a task after each response and ends it at the next request: several passes of the scheduler,
+    a third of what a small request costs.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._stopping = False
+        self.reading = trio.CancelScope()
+
+    @override
+    async def restart(self, task_group: TaskGroup, action: Callable[[], Any]) -> None:
+        self.reading.deadline = trio.current_time() + self._seconds
+        if self._stopping:
+            self.reading.cancel()
+
+    @override
+    async def stop(self) -> None:
+        self.reading.deadline = inf
+
+    def expire(self) -> None:
+        """End it now if it is idle, else as soon as it is."""
+        self._stopping = True
+        if self.reading.deadline < inf:
+            self.reading.cancel()
+
+
 class EdgeServer(TCPServer):
     """One connection, which its request may take away from the server (`Connection.detach`)."""
 
@@ -75,6 +106,7 @@ class EdgeServer(TCPServer):
         self._ended = trio.Event()
         # Hypercorn's annotation knows only the TLS stream; its code handles both.
         super().__init__(app, config, _ConnectionContext(context, self._ended), {}, stream)  # type: ignore[arg-type]
+        self.idle_task: _IdleTimer = _IdleTimer(config.keep_alive_timeout)
         secure = isinstance(stream, trio.SSLStream)
         plain: Any = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
         self.connection = Connection(plain, secure=secure, http_version=self._http_version, wait_sent=self._wait_sent)
@@ -104,14 +136,22 @@ class EdgeServer(TCPServer):
             # Hypercorn would end the body and the connection; both are the new owner's now.
             await trio.lowlevel.checkpoint()
             return
+        if isinstance(event, RawData):
+            data = self.connection.joined(event.data)
+            if not data:
+                return
+            event = RawData(data)
         await super().protocol_send(event)
 
     @override
     async def _read_data(self) -> None:
         try:
-            await super()._read_data()
+            with self.idle_task.reading:
+                await super()._read_data()
         finally:
             self._ended.set()
+        if self.idle_task.reading.cancelled_caught:
+            await self._initiate_server_close()
         protocol = self.protocol.protocol
         if isinstance(protocol, H2Protocol):
             # Hypercorn's sending task has ended with the connection, so whoever waits for these would wait for ever:
@@ -159,6 +199,8 @@ class _Connections:
     async def finish(self, seconds: float) -> None:
         """Let requests in flight end within this time; idle connections are closed at once."""
         await self.context.terminated.set()
+        for server in self._open:
+            server.idle_task.expire()
         if self._open:
             self._none_left = trio.Event()
             with trio.move_on_after(seconds):

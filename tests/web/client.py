@@ -47,6 +47,9 @@ class Connection:
 
     unix_uid: int | None = None
 
+    def hold_head(self) -> None:
+        """Nothing is held."""
+
 
 @dataclass
 class Client:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 
+from edgebotd.web import server
 from edgebotd.web.app import build_framework
 from edgebotd.web.connection import CONNECTION_KEY
 from tests.hub.support import activity
@@ -136,6 +137,40 @@ async def test_an_idle_keep_alive_connection_does_not_hold_up_a_stop(tmp_path: P
         edge.shutdown.set()
         with trio.fail_after(3):
             await edge.stopped.wait()
+
+
+async def test_a_connection_is_closed_when_it_has_been_idle_and_not_while_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_KEEP_ALIVE_SECONDS", 0.1)
+    async with open_edge(tmp_path) as edge:
+        silent, used = await edge.connect("http/1.1"), await edge.connect("http/1.1")
+        with trio.fail_after(2):
+            for _ in range(2):  # each takes longer than a connection may be idle
+                await used.send_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+                answer = b""
+                while not answer.endswith(b"GET"):
+                    piece = await used.receive_some()
+                    assert piece, "closed while it worked"
+                    answer += piece
+            assert await silent.receive_some() == b""
+            while await used.receive_some():
+                pass
+
+
+async def test_a_held_head_leaves_with_its_body(tmp_path: Path) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            scope["state"][CONNECTION_KEY].hold_head()
+        await plain_app(scope, receive, send)
+
+    async with open_edge(tmp_path, app=app) as edge:
+        stream = await edge.connect("http/1.1")
+        for method, body in ((b"GET", b"GET"), (b"HEAD", b"")):
+            await stream.send_all(method + b" / HTTP/1.1\r\nhost: x\r\n\r\n")
+            head, _, rest = bytes(await stream.receive_some()).partition(b"\r\n\r\n")
+            assert (head[:12], rest) == (b"HTTP/1.1 200", body)
+        assert await ask(edge, "h2c") == b"GET"
 
 
 async def test_sockets_that_listen_already_are_taken_over(tmp_path: Path) -> None:
