@@ -229,7 +229,7 @@ class Capture:
                 put_message(
                     tx,
                     Message(
-                        id=new_id("m_"),
+                        id=new_id("m_", now),
                         bot_id=self.bot_id,
                         conversation_id=run.conversation_id,
                         run_id=run.run_id,

@@ -93,7 +93,8 @@ class Conversations:
     async def create(self, principal: Principal, bot_id: str, title: str | None) -> Conversation:
         """Create an empty conversation. Raises `NotFound`, `Forbidden` (the grant `chat` is needed)."""
         principal.require(bot_id, Grant.CHAT)
-        made_id, now = new_id("c_"), self._now()
+        now = self._now()
+        made_id = new_id("c_", now)
 
         def write(tx: Transaction) -> tuple[Conversation, str]:
             stored = bot_rows.get(tx.connection, bot_id)

@@ -46,7 +46,7 @@ def ensure_conversation(
     found = conversations.by_session_key(tx.connection, bot_id, session_key)
     if found is not None:
         return found
-    made = Conversation(id=new_id("c_"), bot_id=bot_id, title=title, source=source, created_at=now, updated_at=now)
+    made = Conversation(id=new_id("c_", now), bot_id=bot_id, title=title, source=source, created_at=now, updated_at=now)
     conversations.insert(tx.connection, made, session_key)
     tx.emit(bot_id, ConversationUpdate(bot_id=bot_id, conversation_id=made.id, change="created", conversation=made))
     return made
@@ -82,7 +82,7 @@ class Filling:
         self._bot_id = conversation.bot_id
         self._busy = busy
         self._now = now
-        self._candidates = messages.page(tx.connection, self._bot_id, conversation.id, limit=CANDIDATES)
+        self._candidates: list[Message] = []
         self._taken: set[str] = set()
         self.filled = Filled(conversation)
 
@@ -91,6 +91,10 @@ class Filling:
         rows = [row for row in past if not row.internal and row.role in ("user", "assistant")]
         known = messages.known_external(self._tx.connection, self._bot_id, [row.key for row in rows])
         self._taken |= set(known.values())
+        if any(row.run_id is None and row.key not in known for row in rows):
+            # As they are before this: a history may hold the same text twice.
+            conversation_id = self.filled.conversation.id
+            self._candidates = messages.page(self._tx.connection, self._bot_id, conversation_id, limit=CANDIDATES)
         asked: str | None = None
         for row in rows:
             if row.key in known:
@@ -128,7 +132,7 @@ class Filling:
             return None
         else:
             message = Message(
-                id=new_id("m_"),
+                id=new_id("m_", self._now),
                 bot_id=self._bot_id,
                 conversation_id=conversation.id,
                 run_id=run_id,

@@ -112,8 +112,8 @@ class Turns:
         parts: list[Part] = [TextPart(text=request.text)] if request.text else []
         for file in request.attachments:
             parts.append(part_of(await self._files.save(file.data), file.name, file.media_type, len(file.data)))
-        run_id, message_id, made_id = new_id("r_"), new_id("m_"), new_id("c_")
         now = self._now()
+        run_id, message_id, made_id = new_id("r_", now), new_id("m_", now), new_id("c_", now)
 
         def write(tx: Transaction) -> tuple[Turn, str | None]:
             conn = tx.connection

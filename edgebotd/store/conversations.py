@@ -98,9 +98,9 @@ def rename(conn: sqlite3.Connection, conversation_id: str, title: str | None) ->
     return _change(conn, conversation_id, "title = ?1", title)
 
 
-def touch(conn: sqlite3.Connection, conversation_id: str, at: int) -> Conversation:
-    """Note that something happened at a time; an older time changes nothing. Raises `NotFound`."""
-    return _change(conn, conversation_id, "updated_at = max(updated_at, ?1)", at)
+def touch(conn: sqlite3.Connection, conversation_id: str, at: int) -> None:
+    """Note that something happened at a time; an older time changes nothing."""
+    conn.execute("UPDATE conversations SET updated_at = ?1 WHERE id = ?2 AND updated_at < ?1", (at, conversation_id))
 
 
 def delete(conn: sqlite3.Connection, conversation_id: str, now: int) -> Conversation:

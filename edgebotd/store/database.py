@@ -1,8 +1,9 @@
 """The one SQLite file: one writer with group commit and a few readers; or all of it inline on `:memory:`.
 
-A write is a function that gets a `Transaction`. The writer takes what has queued up, runs each write in a savepoint of
-its own inside one transaction, commits once, and hands all outcomes to the Trio thread in one go, in the order of
-submission. So a write is durable before anyone hears of it, and a busy daemon pays one fsync for many.
+A write is a function that gets a `Transaction` and changes nothing but the database. The writer takes what has queued
+up, runs it in one transaction, commits once, and hands all outcomes to the Trio thread in one go, in the order of
+submission; a write that fails is rolled back alone. So a write is durable before anyone hears of it, and a busy daemon
+pays one fsync for many.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Database:
     def submit(self, write: Callable[[Transaction], T], done: Callable[[outcome.Outcome[T]], None]) -> None:
         """Queue a write; `done` is called in the Trio thread with its outcome, after the commit, in submission order.
 
-        `done` must not raise. It is never called before `submit` has returned.
+        `write` may be called twice, the first time rolled back (when another of its group fails): it changes nothing
+        but the database. `done` must not raise. It is never called before `submit` has returned.
 
         Raises:
             StoreBusy: `WAITING_WRITES` wait already.

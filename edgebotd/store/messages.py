@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -12,7 +12,6 @@ from pydantic import TypeAdapter
 from edgebotd.errors import Conflict, NotFound
 from edgebotd.events import Message, Part
 from edgebotd.store import indexing
-from edgebotd.store.rows import insert_rows
 
 MAX_SEQ: Final = 2**63 - 1
 """SQLite's greatest row id, for "no bound"."""
@@ -79,57 +78,11 @@ def put(
         Conflict: the id belongs to another message of the bot.
     """
     parts = _stored(message.parts)
-    # New in all but a few cases, so it is tried first.
-    cursor = conn.execute(_INSERT_ONE, (*_row(message, parts), message.conversation_id, message.bot_id))
-    if cursor.rowcount:
-        put_ = Put(_with_seq(message, cursor.lastrowid or 0), "created")
-    else:
-        put_ = _put_again(conn, message, parts, now)
-    if external_keys:
-        number = _numbers_in(conn, message)[0]
-        conn.executemany(
-            "INSERT OR REPLACE INTO external_keys VALUES (?, ?, ?)",
-            [(number, external, put_.message.seq) for external in external_keys],
-        )
-    return put_
-
-
-def put_many(conn: sqlite3.Connection, batch: Sequence[Message], *, now: int | None = None) -> list[Put]:
-    """Store many messages, as `put` does, in their order; about twice as fast where all of them are new.
-
-    Meant for some hundred at a time, such as a page of a bot's own history: other writes wait meanwhile.
-    """
-    numbers: dict[tuple[str, str], tuple[int, int]] = {}
-    rows = []
-    for message in batch:
-        of = (message.bot_id, message.conversation_id)
-        if of not in numbers:
-            numbers[of] = _numbers_in(conn, message)
-        rows.append((*_row(message, _stored(message.parts)), *numbers[of]))
-    last = conn.execute("SELECT seq FROM sqlite_sequence WHERE name = 'messages'").fetchone()
-    conn.execute("SAVEPOINT many")
-    if insert_rows(conn, _INSERT, rows) == len(rows):
-        conn.execute("RELEASE many")
-        first = 1 if last is None else last[0] + 1
-        return [Put(_with_seq(message, seq), "created") for seq, message in enumerate(batch, first)]
-    conn.execute("ROLLBACK TO many")
-    conn.execute("RELEASE many")
-    return [put(conn, message, now=now) for message in batch]
-
-
-_INSERT: Final = (
-    "INSERT OR IGNORE INTO messages (id, run_id, role, state, source, user_id, created_at, edited_at, parts,"
-    " bot_number, conversation_number)"
-)
-_INSERT_ONE: Final = (
-    f"{_INSERT} SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, b.number, c.number"
-    " FROM conversations AS c CROSS JOIN bots AS b ON b.id = c.bot_id WHERE c.id = ? AND b.id = ?"
-)
-
-
-def _row(message: Message, parts: str) -> tuple[Any, ...]:
-    return (
+    bot_number, conversation_number = _numbers_in(conn, message)
+    row = (
         message.id,
+        bot_number,
+        conversation_number,
         message.run_id,
         message.role,
         message.state,
@@ -139,11 +92,25 @@ def _row(message: Message, parts: str) -> tuple[Any, ...]:
         message.edited_at,
         parts,
     )
+    # New in all but a few cases, so it is tried first.
+    cursor = conn.execute(_INSERT, row)
+    if cursor.rowcount:
+        put_ = Put(message.model_copy(update={"seq": cursor.lastrowid}), "created")
+    else:
+        put_ = _put_again(conn, message, bot_number, conversation_number, parts, now)
+    if external_keys:
+        conn.executemany(
+            "INSERT OR REPLACE INTO external_keys VALUES (?, ?, ?)",
+            [(bot_number, external, put_.message.seq) for external in external_keys],
+        )
+    return put_
 
 
-def _with_seq(message: Message, seq: int) -> Message:
-    # model_copy() costs as much as an insert.
-    return Message.model_construct(message.model_fields_set | {"seq"}, **{**message.__dict__, "seq": seq})
+_INSERT: Final = (
+    "INSERT OR IGNORE INTO messages (id, bot_number, conversation_number, run_id, role, state, source, user_id,"
+    " created_at, edited_at, parts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+"""Of values: from a query it would cost twice as much, because SQLite then keeps copies of pages for the statement."""
 
 
 def _numbers_in(conn: sqlite3.Connection, message: Message) -> tuple[int, int]:
@@ -158,8 +125,9 @@ def _numbers_in(conn: sqlite3.Connection, message: Message) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def _put_again(conn: sqlite3.Connection, message: Message, parts: str, now: int | None) -> Put:
-    number, conversation_number = _numbers_in(conn, message)
+def _put_again(
+    conn: sqlite3.Connection, message: Message, number: int, conversation_number: int, parts: str, now: int | None
+) -> Put:
     old = conn.execute(
         f"{_SELECT} WHERE m.run_id = ? AND m.role = ? AND m.conversation_number = ?",
         (message.run_id, message.role, conversation_number),

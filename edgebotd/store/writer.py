@@ -1,4 +1,9 @@
-"""Group commit: many writes, one transaction, each in a savepoint of its own; and the thread that does it."""
+"""Group commit: many writes in one transaction, and the thread that does it.
+
+SQLite keeps a copy of each page that a savepoint touches, which costs as much as the write of a message itself. So the
+writes of a group run without; only if one of them fails, all is rolled back and each runs again in a savepoint of its
+own. Hence the one rule for writes: they change nothing but the database, so that they can be run again.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +85,7 @@ class _GroupLost(Exception):
     """SQLite has rolled the whole transaction back by itself."""
 
 
-def _run_one(conn: sqlite3.Connection, waiting: Waiting) -> outcome.Outcome[Any]:
+def _run_apart(conn: sqlite3.Connection, waiting: Waiting) -> outcome.Outcome[Any]:
     conn.execute("SAVEPOINT one")
     try:
         value = waiting.write(Transaction(conn))
@@ -94,6 +99,14 @@ def _run_one(conn: sqlite3.Connection, waiting: Waiting) -> outcome.Outcome[Any]
     return outcome.Value(value)
 
 
+def _run_together(conn: sqlite3.Connection, waiting: Waiting) -> outcome.Outcome[Any] | None:
+    """Return None where it fails: then the whole transaction must be rolled back."""
+    try:
+        return outcome.Value(waiting.write(Transaction(conn)))
+    except Exception:  # noqa: BLE001 - it is run again, and then its error is reported
+        return None
+
+
 def commit_group(
     conn: sqlite3.Connection, indexer: Indexer, first: Waiting, following: Callable[[], Waiting | None]
 ) -> list[Finished]:
@@ -105,13 +118,21 @@ def commit_group(
     outcomes: list[outcome.Outcome[Any]] = []
     started = time.monotonic()
     waiting: Waiting | None = first
-    full = False
+    full = apart = False
     try:
         while waiting is not None:
             taken.append(waiting)
             if len(taken) == 1:
                 conn.execute("BEGIN IMMEDIATE")
-            outcomes.append(_run_one(conn, waiting))
+            result = _run_apart(conn, waiting) if apart else _run_together(conn, waiting)
+            if result is None:
+                apart = True
+                if conn.in_transaction:
+                    conn.execute("ROLLBACK")
+                conn.execute("BEGIN IMMEDIATE")
+                outcomes = [_run_apart(conn, again) for again in taken]
+            else:
+                outcomes.append(result)
             full = len(taken) >= GROUP_WRITES or time.monotonic() - started > GROUP_SECONDS
             waiting = None if full else following()
         # After all savepoints: FTS5 writes a segment at each.

@@ -7,27 +7,37 @@ there already is used as it is.
 from __future__ import annotations
 
 import argparse
+import gc
 import random
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from itertools import accumulate
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from itertools import accumulate, islice
 from pathlib import Path
 
 import outcome
 import trio
 
+from edgebotd.bots.capture import Capture
+from edgebotd.bots.fill import put_message
+from edgebotd.bots.ids import new_id
 from edgebotd.events import ChatMessage, Conversation, Message, TextPart, encode
+from edgebotd.hub.hub import Hub, open_hub
+from edgebotd.hub.settings import HubSettings
+from edgebotd.protocol.run import History, PastMessage
 from edgebotd.store import bots, conversations, journal, messages, search
 from edgebotd.store.database import Database, Transaction, open_database
+from edgebotd.store.installation import load_or_create
 
 BOTS = 50
 CONVERSATIONS = 40
 """Of each bot."""
-ALONE = 50_000
-"""So many are captured one a write; the rest as a bot's history is filled in, `PER_WRITE` a write."""
-PER_WRITE = 100
+BLOCK = 50_000
+"""Messages between two figures of the rate of capture."""
+HUB_BLOCKS = 2
+"""So many blocks, the last ones, are captured in each of the ways above the store."""
 WAITING = 2000
 """Writes that wait at once while capturing."""
 
@@ -96,71 +106,162 @@ def conversation_of(bot: int, number: int) -> str:
 
 
 def made(count: int) -> Iterator[Message]:
-    """Make the messages, in turn of user and assistant."""
+    """Make the messages, in turn of user and assistant, with ids as the daemon mints them."""
     rng = random.Random(2)
+    conversation_id = ""
+    run_id = ""
     for number, (bot, text) in enumerate(texts(count)):
+        now = START_AT + number * 1000
+        conversation_id = conversation_of(bot, rng.randrange(CONVERSATIONS))
+        run_id = new_id("r_", now)
         yield Message(
-            id=f"m-{rng.getrandbits(80):020x}",
+            id=new_id("m_", now),
             bot_id=f"bot-{bot}",
-            conversation_id=conversation_of(bot, rng.randrange(CONVERSATIONS)),
-            run_id=f"r-{rng.getrandbits(80):020x}",
+            conversation_id=conversation_id,
+            run_id=run_id,
             role="assistant" if number % 2 else "user",
             parts=(TextPart(text=text),),
-            created_at=START_AT + number * 1000,
+            created_at=now,
         )
 
 
-def capture(batch: list[Message], seq: int) -> Callable[[Transaction], None]:
-    """Return the write that stores messages and their events, as the daemon does."""
+class Rate:
+    """One measurement of how fast something goes, by the wall and by the CPU of all threads."""
 
-    def write(transaction: Transaction) -> None:
-        conn = transaction.connection
-        puts = [messages.put(conn, batch[0])] if len(batch) == 1 else messages.put_many(conn, batch)
-        rows = []
-        for number, put in enumerate(puts):
-            stored = put.message
-            event = ChatMessage(bot_id=stored.bot_id, conversation_id=stored.conversation_id, message=stored)
-            rows.append(
-                journal.JournalRow(1, seq + number, stored.created_at, stored.bot_id, event.type, encode(event))
+    def __init__(self, name: str, done: int, seconds: float, cpu: float) -> None:
+        self.name = name
+        self.per_second = done / seconds
+        self.cpu_us = cpu / done * 1e6
+
+
+class Rates:
+    """Measures blocks of work, and prints what came out of each way of capturing."""
+
+    def __init__(self) -> None:
+        self.all: list[Rate] = []
+
+    async def measure(self, name: str, done: int, work: Callable[[], Awaitable[None]]) -> None:
+        """Run a block of work and keep its rate."""
+        # What the benchmark made beforehand is no garbage that the daemon would have to look through.
+        gc.collect()
+        gc.freeze()
+        begun, cpu = time.perf_counter(), time.process_time()
+        await work()
+        rate = Rate(name, done, time.perf_counter() - begun, time.process_time() - cpu)
+        self.all.append(rate)
+        print(f"  {name}: {rate.per_second:8,.0f} /s, {rate.cpu_us:4.0f} us of CPU each", flush=True)
+
+    def report(self) -> None:
+        """Print the median of each way beside the target."""
+        for name in dict.fromkeys(rate.name for rate in self.all):
+            rates = sorted(rate.per_second for rate in self.all if rate.name == name)
+            cpu = sorted(rate.cpu_us for rate in self.all if rate.name == name)
+            middle = rates[len(rates) // 2]
+            word = "reached" if middle >= CAPTURED_PER_SECOND else "MISSED"
+            print(
+                f"captured, {name}: median {middle:,.0f} /s, slowest {rates[0]:,.0f} /s,"
+                f" {cpu[len(cpu) // 2]:.0f} us of CPU each; target {CAPTURED_PER_SECOND:,.0f}: {word}"
             )
-        journal.append_many(conn, rows)
-
-    return write
 
 
-async def fill(path: Path, count: int) -> dict[str, list[float]]:
-    """Capture so many messages; return the rates of each 50,000 by way, in messages a second."""
-    rates: dict[str, list[float]] = {"one a write": [], f"{PER_WRITE} a write": []}
+async def fill(path: Path, count: int) -> None:
+    """Capture so many messages in three ways, each with its journal row and its words."""
+    rates = Rates()
+    source = made(count)
     async with open_database(path) as database:
         await database.write(lambda transaction: prepare(transaction.connection))
-        source = made(count)
-        done = 0
-        while True:
-            batch = [message for _, message in zip(range(50_000), source, strict=False)]
-            if not batch:
-                return rates
-            way, size = ("one a write", 1) if done < ALONE else (f"{PER_WRITE} a write", PER_WRITE)
-            cpu = time.process_time()
-            seconds = await _capture_all(database, batch, size, done)
-            cpu = (time.process_time() - cpu) / len(batch) * 1e6
-            done += len(batch)
-            rates[way].append(len(batch) / seconds)
-            print(f"  {done:9,} messages, {way}: {rates[way][-1]:8,.0f} /s, {cpu:4.0f} us of CPU each", flush=True)
+        last = max(count - 2 * BLOCK * HUB_BLOCKS, 0)
+        for start in range(0, last, BLOCK):
+            batch = list(islice(source, min(BLOCK, last - start)))
+            await rates.measure("by the store", len(batch), partial(_by_the_store, database, batch, start))
+        installation = await database.write(lambda tx: load_or_create(tx.connection, START_AT))
+        async with open_hub(
+            database, HubSettings(), installation=installation, life=2, clock=lambda: START_AT, rng=random.Random(4)
+        ) as hub:
+            for _ in range(HUB_BLOCKS):
+                batch = list(islice(source, BLOCK))
+                await rates.measure("by the hub, one a transaction", len(batch), partial(_by_the_hub, hub, batch))
+            for _ in range(HUB_BLOCKS):
+                batch = list(islice(source, BLOCK))
+                histories = _histories(batch)
+                await rates.measure(
+                    "a bot's history, 200 a transaction", len(batch), partial(_as_history, database, hub, histories)
+                )
+    rates.report()
 
 
-async def _capture_all(database: Database, batch: list[Message], size: int, done: int) -> float:
+async def _by_the_store(database: Database, batch: list[Message], done: int) -> None:
+    """One message and its event a write, as the writer sees them."""
     slots = trio.Semaphore(WAITING)
 
     def committed(result: outcome.Outcome[None]) -> None:
         result.unwrap()
         slots.release()
 
-    begun = time.perf_counter()
-    for start in range(0, len(batch), size):
+    for seq, message in enumerate(batch, done + 1):
         await slots.acquire()
-        database.submit(capture(batch[start : start + size], done + start + 1), committed)
+        database.submit(partial(_store_one, message, seq), committed)
     await database.write(lambda _: None)
-    return time.perf_counter() - begun
+
+
+def _store_one(message: Message, seq: int, transaction: Transaction) -> None:
+    stored = messages.put(transaction.connection, message).message
+    event = ChatMessage(bot_id=stored.bot_id, conversation_id=stored.conversation_id, message=stored)
+    journal.append(transaction.connection, 1, seq, stored.created_at, stored.bot_id, event.type, encode(event))
+
+
+async def _by_the_hub(hub: Hub, batch: list[Message]) -> None:
+    """As capture does it: `Hub.transact`, with as many at once as there may be runs."""
+    source = iter(batch)
+
+    async def capture() -> None:
+        for message in source:
+            await hub.transact(partial(_put, message))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(1000):
+            nursery.start_soon(capture)
+
+
+def _put(message: Message, transaction: Transaction) -> None:
+    put_message(transaction, message, now=message.created_at)
+
+
+def _histories(batch: list[Message]) -> list[tuple[str, History]]:
+    """Make of the messages what gateways tell: for each conversation its rows in order."""
+    rows: dict[tuple[str, str], list[PastMessage]] = {}
+    for message in batch:
+        part = message.parts[0]
+        assert isinstance(part, TextPart)
+        key = f"agent:main:{int(message.conversation_id[-10:])}"
+        past = PastMessage(
+            key=message.id,
+            role=message.role,
+            session_key=key,
+            parts=({"type": "text", "text": part.text},),
+            run_id=message.run_id,
+            created_at=message.created_at,
+        )
+        # Few conversations of each bot, so that a history has some hundred rows.
+        rows.setdefault((message.bot_id, f"{key[:11]}{int(message.conversation_id[-10:]) % 4}"), []).append(past)
+    return [(bot_id, History(key, tuple(past))) for (bot_id, key), past in rows.items()]
+
+
+async def _as_history(database: Database, hub: Hub, histories: list[tuple[str, History]]) -> None:
+    """What a bot says that it knows, on its first connection."""
+    captures: dict[str, Capture] = {}
+    for bot_id, _ in histories:
+        if bot_id not in captures:
+            captures[bot_id] = Capture(bot_id, database, hub, lambda: START_AT, lambda *_: None, lambda *_: None)
+
+    async def take(bot_id: str) -> None:
+        for owner, history in histories:
+            if owner == bot_id:
+                await captures[bot_id].take_history(history, frozenset())
+
+    async with trio.open_nursery() as nursery:
+        for bot_id in captures:
+            nursery.start_soon(take, bot_id)
 
 
 async def timed(path: Path, rounds: int) -> dict[str, list[float]]:
@@ -235,11 +336,7 @@ def store(rounds: int, folder: Path, count: int = 1_000_000, path: Path | None =
     if not path.exists():
         print(f"capturing {count:,} messages over {BOTS} bots, each with its journal row and its words")
         begun = time.perf_counter()
-        for way, rates in trio.run(fill, path, count).items():
-            middle = sorted(rates)[len(rates) // 2] if rates else 0.0
-            word = "reached" if middle >= CAPTURED_PER_SECOND else "MISSED"
-            slowest = min(rates, default=0)
-            print(f"captured, {way}: median {middle:,.0f} /s, slowest {slowest:,.0f} /s, target 10,000: {word}")
+        trio.run(fill, path, count)
         print(f"  {time.perf_counter() - begun:.0f} s with making them, {path.stat().st_size / 1e6:,.0f} MB")
     report(trio.run(timed, path, rounds * 100))
 

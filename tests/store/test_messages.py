@@ -70,18 +70,6 @@ def test_an_unknown_conversation_or_one_of_another_bot_is_refused(conn: sqlite3.
     foreign = message("x", "r1").model_copy(update={"conversation_id": conversation_id("bert")})
     with pytest.raises(NotFound):
         messages.put(conn, foreign)
-    with pytest.raises(NotFound):
-        messages.put_many(conn, [foreign])
-
-
-def test_many_at_once_are_as_if_put_one_by_one(conn: sqlite3.Connection) -> None:
-    fresh = [message(f"text {n}", f"r{n}", bot_id=("anna", "bert")[n % 2]) for n in range(10)]
-    assert [put.change for put in messages.put_many(conn, fresh)] == ["created"] * 10
-    mixed = [fresh[0], message("changed", "r1", bot_id="bert"), message("new", "r99"), message("new", "r99")]
-    puts = messages.put_many(conn, mixed)
-    assert [put.change for put in puts] == [None, "edited", "created", None]
-    assert texts(messages.page(conn, "anna", limit=2)) == ["new", "text 8"]
-    assert [hit.message.run_id for hit in search_in(conn, "changed")] == ["r1"]
 
 
 def search_in(conn: sqlite3.Connection, text: str, **more: Any) -> list[search.Hit]:
@@ -161,7 +149,7 @@ def test_names_of_files_are_found(conn: sqlite3.Connection) -> None:
 
 WORDS = ["alpha", "beta", "Gamma", "délta", "日本語", "ε", "", "alpha beta"]
 STEP = st.tuples(
-    st.sampled_from(["put", "put", "put", "many", "delete", "index"]),
+    st.sampled_from(["put", "put", "put", "delete", "index"]),
     st.sampled_from(["anna", "bert"]),
     st.integers(0, 1),
     st.integers(0, 3),
@@ -177,8 +165,8 @@ def test_messages_and_index_agree_with_a_model(steps: list[tuple[str, str, int, 
         model: dict[tuple[str, int, int], str] = {}
         for what, bot_id, number, run, text in steps:
             made = message(text, f"r{run}", bot_id=bot_id, number=number)
-            if what in ("put", "many"):
-                put = messages.put(conn, made) if what == "put" else messages.put_many(conn, [made])[0]
+            if what == "put":
+                put = messages.put(conn, made)
                 old = model.get((bot_id, number, run))
                 assert put.change == ("created" if old is None else None if old == text else "edited")
                 model[bot_id, number, run] = text

@@ -114,7 +114,7 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE UNIQUE INDEX messages_by_run ON messages (run_id, role, conversation_number);
 CREATE UNIQUE INDEX messages_by_id ON messages (id, bot_number);
-CREATE INDEX messages_of_conversation ON messages (conversation_number);
+CREATE INDEX messages_of_conversation ON messages (conversation_number, seq, user_id);
 CREATE INDEX messages_of_bot ON messages (bot_number);
 
 -- Ids of rows in a bot's own history that are stored already.
