@@ -65,6 +65,9 @@ EXIT_FAILURE: Final = 1
 EXIT_CONFIG: Final = 78
 
 STATUS_SECONDS: Final = 15.0
+MORE_START_SECONDS: Final = 60.0
+"""How far ahead a start that takes long asks for time."""
+
 EXTRA_STOP_SECONDS: Final = 20.0
 """What a stop may take beyond the requests' deadline: telling the streams, the last commits."""
 
@@ -149,7 +152,10 @@ async def _main(
         async with trio.open_nursery() as nursery:
             await nursery.start(_watch_signals, stopping, everything)
             async with AsyncExitStack() as stack:
+                opening = trio.CancelScope()
+                nursery.start_soon(_ask_for_time, opening, name="ask systemd for time")
                 house = await _open(stack, settings, stopping)
+                opening.cancel()
                 _check_exposure(house, sockets)
                 await _serve(house, sockets, announce)
             nursery.cancel_scope.cancel()
@@ -275,6 +281,14 @@ async def _drain(house: _House, app: Front) -> None:
     """Tell all who hold a connection open that it ends: the per-bot sockets and the streams."""
     app.drain()
     await house.hub.drain()
+
+
+async def _ask_for_time(opening: trio.CancelScope) -> None:
+    """Keep systemd from ending a start that takes long: after a crash the whole store is checked."""
+    with opening:
+        while True:
+            systemd.extend_timeout(MORE_START_SECONDS)
+            await trio.sleep(MORE_START_SECONDS / 3)
 
 
 async def _wait_for_stop(house: _House) -> None:

@@ -90,4 +90,4 @@ class Retention:
         for sha256 in await self._database.read(lambda conn: attachments.orphans(conn, created_before)):
             # Forgotten first: a file without a row is found again by the next upload, a row without a file is not.
             if await self._once(partial(attachments.forget, sha256=sha256)):
-                await trio.to_thread.run_sync(attachments.remove_file, files, sha256)
+                await trio.to_thread.run_sync(attachments.remove_file, files, sha256, created_before)

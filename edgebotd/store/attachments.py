@@ -89,11 +89,16 @@ def path_of(root: Path, sha256: str) -> Path:
 def save(root: Path, data: bytes) -> str:
     """Write a file durably, once, and return its SHA-256; raises `OSError`.
 
-    It appears under its name only when whole: a crash leaves at most a `.part` file, which `sweep` removes.
+    It appears under its name only when whole: a crash leaves at most a `.part` file, which `sweep` removes. One that is
+    there already is touched, so that `remove_file` leaves it to the message that will link it.
     """
     sha256 = hashlib.sha256(data).hexdigest()
     target = path_of(root, sha256)
-    if target.exists():
+    try:
+        os.utime(target)
+    except FileNotFoundError:
+        pass
+    else:
         return sha256
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = target.with_name(f"{secrets.token_hex(8)}.part")
@@ -116,9 +121,22 @@ def load(root: Path, sha256: str) -> bytes:
     return path_of(root, sha256).read_bytes()
 
 
-def remove_file(root: Path, sha256: str) -> None:
-    """Remove a file, if it is there."""
-    path_of(root, sha256).unlink(missing_ok=True)
+def remove_file(root: Path, sha256: str, saved_before: int) -> bool:
+    """Remove a file whose row is forgotten and return whether it is gone; one that was saved since (Unix ms) stays.
+
+    It is put aside first, so that a `save` of the same bytes at this moment has either touched it, or writes it anew.
+    """
+    target = path_of(root, sha256)
+    aside = target.with_name(f"{secrets.token_hex(8)}.part")
+    try:
+        target.rename(aside)
+    except FileNotFoundError:
+        return False
+    if aside.stat().st_mtime_ns // 1_000_000 >= saved_before:
+        aside.rename(target)
+        return False
+    aside.unlink()
+    return True
 
 
 def sweep(root: Path) -> int:

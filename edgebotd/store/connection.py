@@ -147,10 +147,11 @@ def _prepare(conn: sqlite3.Connection, path: Path | None, now: int, known: tuple
     migrations.refuse_unknown(conn, known, str(path))
     unclean = _stopped_unclean(conn)
     if unclean:
+        _log.warning("%s: it was not closed in order, and is checked; a million messages take some ten seconds", path)
         _check(conn, path)
     migrations.apply(conn, known, now)
-    if unclean and known == migrations.shipped():
-        _check_index(conn)
+    if known == migrations.shipped():
+        _check_index(conn, unclean=unclean)
     conn.execute("INSERT INTO store_state VALUES (1, 0) ON CONFLICT DO UPDATE SET clean = 0")
 
 
@@ -171,11 +172,14 @@ def _check(conn: sqlite3.Connection, path: Path | None) -> None:
         raise _damaged(path, "rows without what they refer to in " + ", ".join(sorted({row[0] for row in orphans})))
 
 
-def _check_index(conn: sqlite3.Connection) -> None:
-    """Empty a damaged search index; the writer fills it again beside its work. Messages are the truth."""
+def _check_index(conn: sqlite3.Connection, *, unclean: bool) -> None:
+    """Empty a search index that is damaged or outdated; the writer fills it again beside its work."""
     conn.execute("BEGIN IMMEDIATE")
     try:
-        indexing.check(conn)
+        if indexing.outdated(conn):
+            indexing.reset(conn)
+        elif unclean:
+            indexing.check(conn)
     except sqlite3.Error as error:
         if not indexing.damaged(error):
             raise

@@ -151,7 +151,12 @@ def reset(conn: sqlite3.Connection) -> None:
     for number in range(SHARDS):
         conn.execute(f"INSERT INTO message_words_{number} (message_words_{number}) VALUES ('delete-all')")
     conn.execute("DELETE FROM search_queue")
-    conn.execute("UPDATE search_state SET indexed_seq = 0")
+    conn.execute("UPDATE search_state SET indexed_seq = 0, rules = ?", (words.RULES,))
+
+
+def outdated(conn: sqlite3.Connection) -> bool:
+    """Tell whether the index was made by other rules: its words would be looked for in vain, and changed wrongly."""
+    return bool(conn.execute("SELECT rules FROM search_state").fetchone()[0] != words.RULES)
 
 
 def damaged(error: sqlite3.Error) -> bool:

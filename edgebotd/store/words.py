@@ -16,6 +16,9 @@ from typing import Final
 
 from edgebotd.events import AttachmentPart, Part, TextPart
 
+RULES: Final = f"1, Unicode {unicodedata.unidata_version}"
+"""Names how words are made here; raise the number with any change of that. Python's newer Unicode folds differently."""
+
 INDEXED_CHARACTERS: Final = 200_000
 """Of one message; whoever pastes more finds it by its beginning."""
 

@@ -192,14 +192,17 @@ async def fill(path: Path, count: int) -> None:
 
 async def _by_the_store(database: Database, batch: list[Message], done: int) -> None:
     """One message and its event a write, as the writer sees them."""
-    slots = trio.Semaphore(WAITING)
+    room = trio.Event()
 
     def committed(result: outcome.Outcome[None]) -> None:
         result.unwrap()
-        slots.release()
+        if database.waiting < WAITING // 2:
+            room.set()
 
     for seq, message in enumerate(batch, done + 1):
-        await slots.acquire()
+        if database.waiting >= WAITING:
+            room = trio.Event()
+            await room.wait()
         database.submit(partial(_store_one, message, seq), committed)
     await database.write(lambda _: None)
 

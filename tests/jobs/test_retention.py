@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -77,6 +78,7 @@ async def test_old_messages_go_where_the_operator_says_so() -> None:
 async def test_a_file_that_no_message_links_goes_after_a_day(tmp_path: Path) -> None:
     async with open_database(None) as database:
         old, young = (attachments.save(tmp_path, data) for data in (b"old", b"young"))
+        os.utime(attachments.path_of(tmp_path, old), (1, 1))
         for sha256, at in ((old, NOW - 2 * DAY_MS), (young, NOW - 1)):
             file = attachments.Attachment(sha256=sha256, size=3, media_type="text/plain", created_at=at)
             await database.write(lambda tx, file=file: attachments.add(tx.connection, file))  # type: ignore[misc]

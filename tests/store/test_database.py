@@ -54,6 +54,32 @@ async def test_a_failing_write_is_rolled_back_alone_and_raises_at_its_caller(dat
     assert await database.read(numbers) == [1, 3]
 
 
+async def test_writes_of_a_group_in_which_one_fails_happen_once_each(database: Database) -> None:
+    """They run again after the failure; what they left the first time is gone."""
+    results: list[outcome.Outcome[object]] = []
+    last = trio.Event()
+    go_on = threading.Event()
+
+    def count(transaction: Transaction) -> int:
+        transaction.connection.execute("INSERT INTO t SELECT coalesce(max(n), 0) + 1 FROM t")
+        return int(transaction.connection.execute("SELECT max(n) FROM t").fetchone()[0])
+
+    def fail(transaction: Transaction) -> None:
+        count(transaction)
+        raise NotFound("bot")
+
+    # In one group: the writer is held up until all of them are queued.
+    database.submit(lambda _: go_on.wait(5), lambda _: None)
+    for write in (count, count, fail, count, fail, count):
+        database.submit(write, results.append)
+    database.submit(lambda _: None, lambda _: last.set())
+    go_on.set()
+    await last.wait()
+    assert [result.unwrap() for result in results if isinstance(result, outcome.Value)] == [1, 2, 3, 4]
+    assert [type(result) for result in results].index(outcome.Error) == 2
+    assert await database.read(numbers) == [1, 2, 3, 4]
+
+
 async def test_an_error_of_a_constraint_stays_what_it_is(database: Database) -> None:
     await database.write(insert(1))
     with pytest.raises(sqlite3.IntegrityError):

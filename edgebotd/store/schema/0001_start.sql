@@ -97,7 +97,8 @@ CREATE TABLE read_markers (
 CREATE INDEX read_markers_of_conversation ON read_markers (conversation_id);
 
 -- seq counts the messages of all bots. AUTOINCREMENT: the seq of a deleted message must not come again. New rows go to
--- the end of the table; a bot's and a conversation's messages are ranges of small indexes, in order of seq.
+-- the end of the table; a bot's and a conversation's messages are ranges of small indexes, in order of seq. What is
+-- unread is counted in the conversation's index alone.
 CREATE TABLE messages (
     seq                 INTEGER PRIMARY KEY AUTOINCREMENT,
     id                  TEXT NOT NULL,
@@ -116,6 +117,7 @@ CREATE UNIQUE INDEX messages_by_run ON messages (run_id, role, conversation_numb
 CREATE UNIQUE INDEX messages_by_id ON messages (id, bot_number);
 CREATE INDEX messages_of_conversation ON messages (conversation_number, seq, user_id);
 CREATE INDEX messages_of_bot ON messages (bot_number);
+CREATE INDEX messages_by_age ON messages (created_at);
 
 -- Ids of rows in a bot's own history that are stored already.
 CREATE TABLE external_keys (
@@ -155,12 +157,14 @@ INSERT INTO message_words_2 (message_words_2, rank) VALUES ('automerge', 8);
 INSERT INTO message_words_3 (message_words_3, rank) VALUES ('hashsize', 33554432);
 INSERT INTO message_words_3 (message_words_3, rank) VALUES ('automerge', 8);
 
--- The index has the words of all messages up to this seq; those behind it wait for the next batch.
+-- The index has the words of all messages up to this seq; those behind it wait for the next batch. `rules` are those
+-- by which the words were made: under other ones the index is made anew.
 CREATE TABLE search_state (
     only_row    INTEGER PRIMARY KEY CHECK (only_row = 1),
-    indexed_seq INTEGER NOT NULL
+    indexed_seq INTEGER NOT NULL,
+    rules       TEXT NOT NULL
 ) STRICT;
-INSERT INTO search_state VALUES (1, 0);
+INSERT INTO search_state VALUES (1, 0, '');
 
 -- Messages that were edited or deleted since; `old` is the text that the index has for them.
 CREATE TABLE search_queue (
@@ -242,6 +246,13 @@ CREATE INDEX audit_of_bot ON audit (bot_id, id) WHERE bot_id IS NOT NULL;
 CREATE TABLE audit_retention (before_at INTEGER NOT NULL) STRICT;
 
 CREATE TRIGGER audit_is_append_only BEFORE UPDATE ON audit
+BEGIN
+    SELECT RAISE(ABORT, 'audit entries cannot be changed');
+END;
+
+-- REPLACE deletes without asking the trigger below.
+CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE id = new.id)
 BEGIN
     SELECT RAISE(ABORT, 'audit entries cannot be changed');
 END;
