@@ -11,7 +11,7 @@ import trio
 from edgebotd.protocol.openclaw import ADMIN
 from tests.peers.gateway_client import Refused, open_client
 from tests.peers.gateways import Gateways
-from tests.peers.install import CURRENT
+from tests.peers.install import CURRENT, OLDER
 from tests.peers.relay import open_relay
 from tests.peers.running_daemon import (
     Channel,
@@ -166,7 +166,7 @@ async def test_a_gateway_that_restarts_in_process_is_waited_for(
         assert before["version"] == (await daemon.bot())["version"] == version
 
 
-async def test_a_gateway_that_is_stopped_ends_its_run_first_and_is_found_again(
+async def test_a_gateway_that_is_stopped_in_mid_run_is_found_again(
     gateways: Gateways, version: str, tmp_path: Path
 ) -> None:
     gateway = await trio.to_thread.run_sync(gateways.breakable, version)
@@ -175,11 +175,15 @@ async def test_a_gateway_that_is_stopped_ends_its_run_first_and_is_found_again(
         sent = await daemon.send("[[long 25]]", new_key())
         await channel.until(streamed(channel, sent["runId"], 2))
         gateway.terminate()
-        await whole_once(daemon, channel, sent, 25)
+        if version == CURRENT:
+            # It ends its runs first; 2026.5.28 drops them.
+            await whole_once(daemon, channel, sent, 25)
         assert await trio.to_thread.run_sync(gateway.wait, 60) is not None
         await channel.until(lambda _: state(channel) != "connected", 30)
         await trio.to_thread.run_sync(gateway.restart)
         await wait_state(channel, "connected")
+        if version == OLDER:
+            assert await channel.ended(sent["runId"]) == "interrupted"
         again = await daemon.send("[[say here]]", new_key(), conversationId=sent["conversationId"])
         assert await channel.ended(again["runId"]) == "finished"
 
