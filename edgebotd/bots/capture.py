@@ -287,7 +287,9 @@ class Capture:
         """
         going = history.active_run_ids | {history.in_flight_run_id} - {None}
         active = frozenset(run_id for run_id in going if run_id is not None)
-        filled = await self._fill(history, active)
+        # The reply of a run whose end is still to come is stored with that end, not as far as it stands there now.
+        live = frozenset(self.live)
+        filled = await self._fill(history, active, active | (live - settle if history.complete else live))
         for run_id in active:
             if run_id not in self._ended and run_id not in self.live and filled is not None:
                 run = self.begin(run_id, filled.conversation.id, history.session_key)
@@ -314,9 +316,8 @@ class Capture:
                 left.append(run_id)
         return left
 
-    async def _fill(self, history: History, active: frozenset[str]) -> Filled | None:
+    async def _fill(self, history: History, active: frozenset[str], busy: frozenset[str]) -> Filled | None:
         rows = [row for row in history.messages if not row.internal]
-        busy = active | (frozenset(self.live) if not history.complete else frozenset())
         filled: Filled | None = None
         for start in range(0, max(len(rows), 1), FILL_ROWS):
             piece = rows[start : start + FILL_ROWS]

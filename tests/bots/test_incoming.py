@@ -14,7 +14,7 @@ from edgebotd.bots.echo import EchoConnector, EchoPeer
 from edgebotd.bots.kinds import Wanted
 from edgebotd.bots.openclaw_files import fetch
 from edgebotd.events import AttachmentPart, ErrorPart, RunState, TextPart
-from edgebotd.protocol.run import Outcome, PastMessage, RunDelta, RunEnded, RunEnding, SessionSeen
+from edgebotd.protocol.run import History, Outcome, PastMessage, RunDelta, RunEnded, RunEnding, SessionSeen
 from tests.bots.house import ADMIN, House, now, open_house
 
 SESSION = "agent:main:main"
@@ -116,10 +116,15 @@ async def test_a_reply_with_files_is_stored_as_its_history_has_it(
         await house.connected()
         deliver = house.registry.get("echo").capture.deliver
         await deliver(RunDelta("run-1", SESSION, 0, "Look"))
-        sender.peer._remember(message_with("a.png"))
         if ending_first:
             await deliver(RunEnding("run-1", SESSION))
         await deliver(RunEnded("run-1", SESSION, Outcome.FINISHED, "Look", truncated=True))
+        # Somebody looks before the files are there.
+        text = ({"type": "text", "text": "Look MEDIA:a.png"},)
+        early = PastMessage("row-1", "assistant", SESSION, text, "run-1", now())
+        capture = house.registry.get("echo").capture
+        await capture.take_history(History(SESSION, (early,)), frozenset())
+        sender.peer._remember(message_with("a.png"))
         assert await house.told.wait_over("run-1") is RunState.FINISHED
         (message,) = await house.messages()
         assert [part.type for part in message.parts] == ["text", "attachment"]

@@ -176,9 +176,10 @@ class Daemon:
         told: dict[str, Any] = (await self.ask("GET", "/api/bots/claw")).json()
         return told
 
-    async def history(self, conversation_id: str) -> list[dict[str, Any]]:
-        """Return a conversation's messages, oldest first."""
-        answer = await self.ask("GET", f"/api/bots/claw/chat/history?conversationId={conversation_id}&limit=100")
+    async def history(self, conversation_id: str | None = None) -> list[dict[str, Any]]:
+        """Return the last messages of `claw`, or of one conversation, oldest first."""
+        narrowed = "" if conversation_id is None else f"&conversationId={conversation_id}"
+        answer = await self.ask("GET", f"/api/bots/claw/chat/history?limit=100{narrowed}")
         items: list[dict[str, Any]] = answer.json()["items"]
         return items[::-1]
 

@@ -184,8 +184,10 @@ def test_what_an_agent_sent_along_is_a_file_to_be_fetched() -> None:
 def test_a_reply_with_files_that_is_written_twice_is_told_once() -> None:
     asked = {"role": "user", "content": "draw", "idempotencyKey": "r:user", "__openclaw": {"id": "1"}}
     first = {"role": "assistant", "content": [{"type": "text", "text": "Here\nMEDIA:./out.png"}], "id": "2"}
+    key = "r:assistant-media"
     image = {"type": "image", "url": "/api/x", "alt": "out.png", "mimeType": "image/png"}
-    again = {"role": "assistant", "content": [{"type": "text", "text": "Here"}, image], "id": "3"}
+    text = {"type": "text", "text": "Here"}
+    again = {"role": "assistant", "content": [text, image], "id": "3", "idempotencyKey": key}
     _asked, reply = parse_history({"sessionKey": "x", "messages": [asked, first, again]}).messages
     assert [part.get("text", part["type"]) for part in reply.parts] == ["Here", "file"]
 

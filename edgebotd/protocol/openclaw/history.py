@@ -33,7 +33,7 @@ _ENVELOPE = re.compile(
 _INTERNAL_CONTEXT = re.compile(
     r"\s*<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT.*?(?:<<<END_OPENCLAW_INTERNAL_CONTEXT[^\n]*|\Z)", re.S
 )
-_OWN_SUFFIXES = (":user", ":assistant", ":terminal-error")
+_OWN_SUFFIXES = (":user", ":assistant", ":assistant-media", ":terminal-error")
 
 
 @dataclass(frozen=True, slots=True)
