@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import resource
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from tests.bench import bench_store
@@ -21,6 +22,8 @@ FANOUT = {1: {"edgebotd": 1.1, "hub": 0.9}, 8: {"edgebotd": 0.6, "hub": 0.5}}
 IDLE_STREAMS = 10_000
 IDLE_KB = 2.0
 STALLED_SHARE = 0.10
+STALLED_RATE = 300.0
+"""Events a second, of 10 kB."""
 DESCRIPTORS = IDLE_STREAMS + 1_000
 
 
@@ -45,22 +48,23 @@ def idle(rounds: int, folder: Path) -> None:
 
 def stalled(rounds: int, folder: Path) -> None:
     """One of 100 clients stopped while 100 MB is published: what the others notice."""
-    calm = Load(streams=100, events=10_000, payload=10_000)
+    # At a rate that one core bears: beyond it the figure would be the publishers' own queue. Hypercorn ends a
+    # connection after 1,000 requests, hence so many publishers.
+    calm = Load(streams=100, events=10_000, payload=10_000, publishers=16, rate=STALLED_RATE)
     rows: dict[str, list[float]] = {"all read": [], "one stopped": []}
-    grown: list[int] = []
+    grown: dict[str, list[int]] = {"all read": [], "one stopped": []}
     for _ in range(rounds):
-        figures = measure("edgebotd", calm, folder)
-        rows["all read"].append(figures.p99_ms)
-        figures = measure("edgebotd", Load(streams=100, events=10_000, payload=10_000, stuck=1), folder)
-        rows["one stopped"].append(figures.p99_ms)
-        grown.append(figures.rss_after_kb - figures.rss_before_kb)
-        if not figures.complete:
-            print(f"INCOMPLETE: {figures.delivered} of {figures.expected}")
+        for name, load in (("all read", calm), ("one stopped", replace(calm, stuck=1))):
+            figures = measure("edgebotd", load, folder)
+            rows[name].append(figures.p99_ms)
+            grown[name].append(figures.rss_after_kb - figures.rss_before_kb)
+            if not figures.complete:
+                print(f"INCOMPLETE: {figures.delivered} of {figures.expected}")
     ratios = sorted(b / a for a, b in zip(*rows.values(), strict=True))
     value = ratios[len(ratios) // 2]
     word = "reached" if value <= 1 + STALLED_SHARE else "MISSED"
     print(f"\n1 of 100 clients stopped, 100 MB published: p99 of the others x{value:.2f} (all: {ratios})")
-    print(f"target x{1 + STALLED_SHARE:.2f}: {word}; the daemon grew by {sorted(grown)} kB (ring of events included)")
+    print(f"target x{1 + STALLED_SHARE:.2f}: {word}; the daemon grew by kB, ring of events included: {grown}")
 
 
 def raise_descriptor_limit() -> None:
