@@ -16,7 +16,7 @@ from edgebotd.bots.files import Download, Files, download
 from edgebotd.bots.plugin import PluginMessage, store
 from edgebotd.bots.requests import HistoryPage, PluginAnswer, SearchHit, SearchPage
 from edgebotd.errors import Invalid, NotFound
-from edgebotd.events import BotActivity, ChatMessage, CodeSessionEvent, Event, Message
+from edgebotd.events import AttachmentPart, BotActivity, ChatMessage, CodeSessionEvent, Event, Message
 from edgebotd.hub.hub import Hub
 from edgebotd.store import attachments, messages, search
 from edgebotd.store.database import Database
@@ -112,11 +112,13 @@ class Chat(Conversations):
         """
 
         def read(conn: sqlite3.Connection) -> tuple[str, str] | None:
-            visible = principal.visible(attachments.bots_of(conn, sha256))
-            row = attachments.get(conn, sha256)
-            if not visible or row is None:
+            place = attachments.link_of(conn, sha256, principal.visible(attachments.bots_of(conn, sha256)))
+            message = None if place is None else messages.get(conn, place.bot_id, place.message_id)
+            if place is None or message is None:
                 return None
-            return attachments.name_of(conn, sha256, visible) or "file", row.media_type
+            # Name and type are those of this message. The file's row has the first sender's type, who may be anybody.
+            kinds = [p.media_type for p in message.parts if isinstance(p, AttachmentPart) and p.sha256 == sha256]
+            return place.name, kinds[0] if kinds else "application/octet-stream"
 
         found = await self._database.read(read)
         if found is None:

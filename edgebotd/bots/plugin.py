@@ -9,10 +9,21 @@ from pydantic import Field, model_validator
 from edgebotd.access import Principal
 from edgebotd.bots.fill import ensure_conversation, put_message, restore_deleted
 from edgebotd.errors import Invalid, NotFound
-from edgebotd.events import AtMs, BotId, ChatMessage, Conversation, ConversationId, Message, Model, Part, RunId
+from edgebotd.events import (
+    AtMs,
+    AttachmentPart,
+    BotId,
+    ChatMessage,
+    Conversation,
+    ConversationId,
+    Message,
+    Model,
+    Part,
+    RunId,
+)
 from edgebotd.protocol.openclaw import canonical_session_key
+from edgebotd.store import attachments, conversations
 from edgebotd.store import bots as bot_rows
-from edgebotd.store import conversations
 from edgebotd.store.writer import Transaction
 
 SessionKey = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -64,7 +75,7 @@ def store(tx: Transaction, told: PluginMessage, principal: Principal, now: int) 
 
     Raises:
         NotFound: no such bot or conversation.
-        Invalid: the message names another bot or conversation than its event, or a session of another agent.
+        Invalid: it names another bot or conversation than its event, another agent's session, or a file its bot lacks.
         Conflict: the message id belongs to another message.
     """
     said = told.message
@@ -85,7 +96,21 @@ def store(tx: Transaction, told: PluginMessage, principal: Principal, now: int) 
         source=source,
         created_at=now if said.created_at is None else said.created_at,
     )
-    return put_message(tx, message, now=now), key
+    stored = put_message(tx, message, now=now)
+    _link_files(tx, stored)
+    return stored, key
+
+
+def _link_files(tx: Transaction, message: Message) -> None:
+    """Let the message have the files that it names, as far as its bot has them already.
+
+    A file's hash is no right to it: of other bots' files a plugin could else make the daemon send one to its own bot.
+    """
+    for part in message.parts:
+        if isinstance(part, AttachmentPart):
+            if message.bot_id not in attachments.bots_of(tx.connection, part.sha256):
+                raise Invalid(f"The bot has no file {part.sha256}.", code="unknown_attachment")
+            attachments.link(tx.connection, part.sha256, message.bot_id, message.id, part.name)
 
 
 def _place(tx: Transaction, told: PluginMessage, source: str, now: int) -> tuple[Conversation, str | None]:

@@ -17,7 +17,8 @@ BotId = Annotated[str, Field(pattern=BOT_ID_PATTERN)]
 UserId = Annotated[str, Field(pattern=BOT_ID_PATTERN)]
 ConversationId = Annotated[str, Field(pattern=CONVERSATION_ID_PATTERN)]
 RunId = Annotated[str, Field(min_length=1, max_length=128)]
-AtMs = Annotated[int, Field(ge=0, description="Unix time in milliseconds")]
+# The bound is JavaScript's exact integers: what is beyond no client can show, and the store cannot hold.
+AtMs = Annotated[int, Field(ge=0, lt=2**53, description="Unix time in milliseconds")]
 
 
 class Model(BaseModel):

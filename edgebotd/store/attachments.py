@@ -51,13 +51,22 @@ def bots_of(conn: sqlite3.Connection, sha256: str) -> set[str]:
     return {row[0] for row in conn.execute("SELECT DISTINCT bot_id FROM attachment_links WHERE sha256 = ?", (sha256,))}
 
 
-def name_of(conn: sqlite3.Connection, sha256: str, bot_ids: Iterable[str]) -> str | None:
-    """Return a name that the file has in messages of one of these bots."""
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a file is: in which message of which bot, under which name."""
+
+    bot_id: str
+    message_id: str
+    name: str
+
+
+def link_of(conn: sqlite3.Connection, sha256: str, bot_ids: Iterable[str]) -> Link | None:
+    """Return one of the file's places in messages of these bots."""
     for bot_id in bot_ids:
-        query = "SELECT name FROM attachment_links WHERE sha256 = ? AND bot_id = ? LIMIT 1"
+        query = "SELECT bot_id, message_id, name FROM attachment_links WHERE sha256 = ? AND bot_id = ? LIMIT 1"
         row = conn.execute(query, (sha256, bot_id)).fetchone()
         if row is not None:
-            return str(row[0])
+            return Link(*row)
     return None
 
 

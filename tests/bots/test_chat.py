@@ -9,10 +9,13 @@ import pytest
 from trio.testing import MockClock
 
 from edgebotd.access import Grant, Kind, Principal, Scope
+from edgebotd.bots.plugin import PluginMessage, Said
+from edgebotd.bots.requests import AttachmentIn
 from edgebotd.bots.runs import text_of
 from edgebotd.config import BotSettings
 from edgebotd.errors import Conflict, Forbidden, Invalid, NotFound
 from edgebotd.events import (
+    AttachmentPart,
     BotActivity,
     ChatMessage,
     ChatStatus,
@@ -159,3 +162,42 @@ async def test_a_plugins_message_is_stored_once_under_its_id(tmp_path: Path, aut
             moved = said("x", run="r-2").message.model_copy(update={"conversation_id": other.id})
             event = ChatMessage(bot_id="one", conversation_id=other.id, message=moved)
             await chat.publish(plugin(one=Grant.VIEW), "one", event)
+
+
+def text_file(media_type: str) -> AttachmentIn:
+    return AttachmentIn.model_validate({"name": "a", "mediaType": media_type, "data": "PGI+"})
+
+
+async def test_one_file_in_two_bots_has_in_each_the_type_it_was_sent_with_there(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    # Stored once: what others called the same bytes tells nothing here, and changes nothing.
+    async with open_house(tmp_path, bots=TWO) as house:
+        await house.say("x", bot="one", attachments=(text_file("text/html"),))
+        await house.say("x", bot="two", attachments=(text_file("text/plain"),))
+        (part,) = [p for m in await house.messages("one") for p in m.parts if isinstance(p, AttachmentPart)]
+        served = await house.registry.chat.attachment(user(two=Grant.VIEW), part.sha256)
+        assert served.media_type == "text/plain; charset=utf-8"
+        served = await house.registry.chat.attachment(user(one=Grant.VIEW), part.sha256)
+        assert served.media_type == "application/octet-stream"
+
+
+async def test_a_plugin_names_files_of_its_own_bot_only(tmp_path: Path, autojump_clock: MockClock) -> None:
+    # A bot without memory is sent the files of earlier messages: naming a hash must not fetch another bot's file.
+    async with open_house(tmp_path, bots=TWO) as house:
+        chat = house.registry.chat
+        await house.say("x", bot="two", attachments=(text_file("image/png"),))
+        (part,) = [p for m in await house.messages("two") for p in m.parts if isinstance(p, AttachmentPart)]
+
+        async def say(bot: str, key: str) -> None:
+            said = Said(id=f"p-{key}", role="assistant", parts=(part,))
+            told = PluginMessage(bot_id=bot, session_key="agent:main:main", message=said)
+            await chat.publish(plugin(one=Grant.VIEW, two=Grant.VIEW), bot, told)
+
+        with pytest.raises(Invalid):
+            await say("one", "1")
+        assert await house.messages("one") == []
+        await say("two", "2")
+        assert "p-2" in [message.id for message in await house.messages("two")]
+        with pytest.raises(NotFound):
+            await chat.attachment(user(one=Grant.VIEW), part.sha256)

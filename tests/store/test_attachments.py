@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgebotd.store import attachments
-from edgebotd.store.attachments import Attachment
+from edgebotd.store.attachments import Attachment, Link
 
 DATA = b"a file"
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -76,9 +76,9 @@ def test_bots_and_names_of_a_file_come_from_its_links(conn: sqlite3.Connection) 
     attachments.link(conn, SHA, "anna", "m1", "a.txt")
     attachments.link(conn, SHA, "bert", "m2", "b.txt")
     assert attachments.bots_of(conn, SHA) == {"anna", "bert"}
-    assert attachments.name_of(conn, SHA, ["bert"]) == "b.txt"
-    assert attachments.name_of(conn, SHA, ["carl", "anna"]) == "a.txt"
-    assert attachments.name_of(conn, SHA, ["carl"]) is None
+    assert attachments.link_of(conn, SHA, ["bert"]) == Link("bert", "m2", "b.txt")
+    assert attachments.link_of(conn, SHA, ["carl", "anna"]) == Link("anna", "m1", "a.txt")
+    assert attachments.link_of(conn, SHA, ["carl"]) is None
 
 
 def test_a_link_to_a_file_without_a_row_is_refused(conn: sqlite3.Connection) -> None:

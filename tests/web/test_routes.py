@@ -286,6 +286,25 @@ async def test_the_audit_tells_who_did_what_to_which_bot_from_where(autojump_clo
         assert [e["action"] for e in (await admin.get("/api/audit?bot=other")).json["items"]] == ["grant.set"]
 
 
+async def test_what_people_do_to_bots_and_conversations_is_in_the_audit(autojump_clock: MockClock) -> None:
+    async with open_house() as house:
+        admin = await admin_of(house)
+        await admin.post("/api/bots/own/retry", {})
+        await admin.post("/api/bots/own/conversations", {"title": "t"})
+        items = (await admin.get("/api/audit?bot=own")).json["items"]
+        assert [e["action"] for e in items] == ["conversation.create", "bot.retry", "grant.set"]
+
+
+async def test_a_time_that_nothing_can_hold_is_refused(autojump_clock: MockClock) -> None:
+    async with open_house() as house:
+        admin = await admin_of(house)
+        for at in (2**53, 2**63, 2**70):
+            body = {"name": "n", "scopes": ["read"], "expiresAt": at}
+            assert (await admin.post("/api/tokens", body)).status == 400, at
+        body["expiresAt"] = 2**53 - 1
+        assert (await admin.post("/api/tokens", body)).status == 201
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),

@@ -80,6 +80,7 @@ class BotRoutes:
     async def retry(self, call: Call) -> None:
         """Try to connect now: what needed a person is done."""
         self._registry.retry(call.parameters["bot_id"])
+        await self._note(call, "bot.retry", call.parameters["bot_id"])
 
     async def publish(self, call: Call, body: PluginEvent) -> PluginAnswer:
         """Publish an event of the bot's own plugin."""

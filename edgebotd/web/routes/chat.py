@@ -120,7 +120,9 @@ class ChatRoutes:
 
     async def create(self, call: Call, body: TitleRequest) -> Conversation:
         """Create a conversation."""
-        return await self._chat.create(call.principal, call.parameters["bot_id"], body.title)
+        created = await self._chat.create(call.principal, call.parameters["bot_id"], body.title)
+        await self._note(call.actor, "conversation.create", created.id, created.bot_id)
+        return created
 
     async def show(self, call: Call) -> Conversation:
         """Show a conversation."""
