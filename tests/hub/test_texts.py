@@ -47,13 +47,15 @@ async def test_c12_any_text_that_is_published_arrives_as_one_event_with_the_same
         start = len(client.raw)
         sent = []
         for number, text in enumerate(texts):
-            kinds = [message(text=text, number=number)] if text else []
+            makers: list[Callable[[], Event]] = []
+            if text:
+                makers.append(partial(message, text=text, number=number))
             if 0 < len(text) <= 64:
-                kinds.append(activity(text=text))  # type: ignore[arg-type]  # either is an event
-            for event in kinds:
+                makers.append(partial(activity, text=text))
+            for make in makers:
                 try:
-                    hub.publish("a", event)
-                except EventRefused:
+                    hub.publish("a", make())
+                except (EventRefused, ValidationError):
                     assert any("\ud800" <= character <= "\udfff" for character in text)
                 else:
                     sent.append(text)
