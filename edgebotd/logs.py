@@ -33,8 +33,9 @@ REDACTED: Final = "[redacted]"
 SHORTEST_SECRET: Final = 4
 # A line of a longer secret, such as a PEM key; shorter ones are its frame or tail.
 SHORTEST_SECRET_LINE: Final = 16
-# They write every request of ours at INFO, with its URL.
-QUIET_LOGGERS: Final = ("httpx2", "httpcore2")
+# The first two write every request of ours at INFO, with its URL; the third each header of an HTTP/2 request at DEBUG,
+# a cookie and a token as they came.
+QUIET_LOGGERS: Final = ("httpx2", "httpcore2", "hpack")
 # What every record has; the rest came in through `extra=`.
 _RECORD_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # C0, DEL, C1 and the Unicode line separators: in a line of a terminal or a file they could forge another line.

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+import hpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,6 +108,15 @@ def test_lines_below_the_level_are_not_written(level: str, written: int) -> None
     for each in (logger.debug, logger.info, logger.warning, logger.error):
         each("line")
     assert stream.getvalue().count("\n") == written
+
+
+def test_the_headers_of_an_http_2_request_are_in_no_line() -> None:
+    stream = io.StringIO()
+    logs.configure("debug", "text", stream=stream)
+    block = hpack.Encoder().encode([("authorization", "Bearer canary"), ("cookie", "edgebotd_session=canary")])
+    assert len(list(hpack.Decoder().decode(block))) == 2
+    logger.debug("the end")
+    assert stream.getvalue().count("\n") == 1
 
 
 def test_configuring_again_replaces_the_first_handler() -> None:
