@@ -99,6 +99,25 @@ class _IdleTimer(TrioSingleTask):
             self.reading.cancel()
 
 
+class _Ended:
+    """Stands in for an HTTP/2 stream that is over."""
+
+    async def handle(self, event: object) -> None:
+        """Let what still comes for it go."""
+        await trio.lowlevel.checkpoint()
+
+
+class _Streams(dict[int, Any]):
+    """The HTTP/2 streams of one connection.
+
+    A request may be answered before its body is there: refused, say, as too large. The rest of the body is on its way
+    then, and Hypercorn's own dict raises for it, which ends the connection with everything else on it, the channel too.
+    """
+
+    def __missing__(self, stream_id: int) -> _Ended:
+        return _Ended()
+
+
 class EdgeServer(TCPServer):
     """One connection, which its request may take away from the server (`Connection.detach`)."""
 
@@ -136,6 +155,10 @@ class EdgeServer(TCPServer):
             # Hypercorn would end the body and the connection; both are the new owner's now.
             await trio.lowlevel.checkpoint()
             return
+        protocol = self.protocol.protocol
+        if isinstance(protocol, H2Protocol) and not isinstance(protocol.streams, _Streams):
+            # Before its first stream: the server's preface goes out first.
+            protocol.streams = _Streams(protocol.streams)
         if isinstance(event, RawData):
             data = self.connection.joined(event.data)
             if not data:

@@ -6,9 +6,13 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 import trio
 
@@ -197,3 +201,40 @@ async def test_an_http2_client_that_leaves_in_the_middle_leaves_no_task_behind(p
         edge.shutdown.set()
         with trio.fail_after(3):
             await edge.stopped.wait()
+
+
+async def test_the_rest_of_a_body_that_was_answered_early_ends_nothing_else(tmp_path: Path) -> None:
+    async with open_edge(tmp_path) as edge:  # its app answers without reading the body
+        wire = await edge.connect("h2c")
+        client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        got: dict[int, bytes] = {}
+        ended: set[int] = set()
+
+        def ask(stream_id: int, method: str, path: str) -> None:
+            head = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "localhost")]
+            client.send_headers(stream_id, head, end_stream=method == "GET")
+
+        async def until(done: Callable[[], bool]) -> None:
+            with trio.fail_after(5):
+                while not done():
+                    await wire.send_all(client.data_to_send())
+                    received = await wire.receive_some()
+                    assert received, "the connection has ended"
+                    for event in client.receive_data(bytes(received)):
+                        if isinstance(event, h2.events.DataReceived):
+                            got[event.stream_id] = got.get(event.stream_id, b"") + (event.data or b"")
+                        elif isinstance(event, h2.events.StreamEnded):
+                            ended.add(event.stream_id)
+
+        client.initiate_connection()
+        ask(1, "GET", "/api/events")
+        await until(lambda: b"event: hb" in got.get(1, b""))
+        ask(3, "POST", "/")
+        client.send_data(3, b"one half")
+        await until(lambda: 3 in ended)
+        client.send_data(3, b"the other half", end_stream=True)
+        ask(5, "GET", "/")
+        await until(lambda: 5 in ended)
+        edge.hub.publish("a", activity(text="alive"))
+        await until(lambda: b"alive" in got[1])
+        assert (got[3], got[5]) == (b"POST", b"GET")
