@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -20,6 +21,7 @@ from edgebotd.errors import Problem
 from edgebotd.people.directory import People
 from edgebotd.protocol import rpc
 from edgebotd.web import problem as problems
+from edgebotd.web.connection import CONNECTION_KEY, Connection
 from edgebotd.web.session import Caller, Scope
 
 Receive = Callable[[], Awaitable[Any]]
@@ -80,22 +82,28 @@ class BotSockets:
         own = sum(1 for socket in self._open if socket.principal.user_id == principal.user_id)
         if own >= MAX_SOCKETS_PER_USER:
             raise Problem(429, "too_many_sockets", f"A user has at most {MAX_SOCKETS_PER_USER} sockets open.")
-        socket = _Socket(caller, principal, bot_id, send)
-        await receive()  # websocket.connect
-        await send({"type": "websocket.accept"})
-        self._open.add(socket)
-        self.recheck()  # what was revoked since the front looked
-        if principal.expires_at is not None:
-            socket.scope.deadline = trio.current_time() + max(0.0, (principal.expires_at - self._now()) / 1000)
+        connection: Connection = scope["state"][CONNECTION_KEY]
+        socket = _Socket(caller, principal, bot_id, send, partial(connection.wait_sent, scope))
+        self._open.add(socket)  # before anything is waited for: many that come at once are counted too
         try:
-            with socket.scope:
-                async with trio.open_nursery() as nursery:
-                    await self._read(socket, receive, nursery)
-                    nursery.cancel_scope.cancel()
+            await receive()  # websocket.connect
+            await send({"type": "websocket.accept"})
+            self.recheck()  # what was revoked since the front looked
+            if principal.expires_at is not None:
+                socket.scope.deadline = trio.current_time() + max(0.0, (principal.expires_at - self._now()) / 1000)
+            async with trio.open_nursery() as ending:
+                ending.start_soon(_cut_late, socket, connection, name="bot socket end")
+                try:
+                    with socket.scope:
+                        async with trio.open_nursery() as nursery:
+                            await self._read(socket, receive, nursery)
+                            nursery.cancel_scope.cancel()
+                finally:
+                    with trio.move_on_after(CLOSE_SECONDS, shield=True):
+                        await socket.say_close()
+                ending.cancel_scope.cancel()
         finally:
             self._open.discard(socket)
-            with trio.move_on_after(CLOSE_SECONDS, shield=True):
-                await socket.say_close()
 
     async def _read(self, socket: _Socket, receive: Receive, nursery: trio.Nursery) -> None:
         while True:
@@ -133,22 +141,38 @@ class BotSockets:
             error_id = secrets.token_hex(6)
             _log.exception("error %s: %s on the socket of bot %s", error_id, request.method, socket.bot_id)
             frame = rpc.failure(request.id, "internal", problems.internal(error_id).detail)
-        finally:
-            socket.in_flight -= 1
+        # In flight until it has left: the answers to a client that does not read are bounded too.
         await socket.say(frame)
+        socket.in_flight -= 1
+
+
+async def _cut_late(socket: _Socket, connection: Connection) -> None:
+    """Cut a socket whose client does not even read that it ends: the server shields its sends.
+
+    On HTTP/2, where others share the connection, no send waits for the client like that.
+    """
+    with trio.move_on_at(socket.scope.deadline):
+        await socket.ending.wait()
+    await trio.sleep(CLOSE_SECONDS)
+    if connection.http_version == "1":
+        connection.abort()
 
 
 class _Socket:
-    """One open socket."""
+    """One open socket. `wait_sent` waits until what was sent has left the server."""
 
-    def __init__(self, caller: Caller, principal: Principal, bot_id: str, send: Send) -> None:
+    def __init__(
+        self, caller: Caller, principal: Principal, bot_id: str, send: Send, wait_sent: Callable[[], Awaitable[None]]
+    ) -> None:
         self._caller = caller
         self.principal = principal
         self.bot_id = bot_id
         self.in_flight = 0
         self.gone = False
         self.scope = trio.CancelScope()
+        self.ending = trio.Event()
         self._send = send
+        self._wait_sent = wait_sent
         self._turn = trio.Lock()
         self._closing = (_POLICY, "session ended")
 
@@ -159,12 +183,14 @@ class _Socket:
     def close(self, code: int, reason: str) -> None:
         """End the socket; what is in flight on it is cancelled."""
         self._closing = (code, reason)
+        self.ending.set()
         self.scope.cancel()
 
     async def say(self, frame: str) -> None:
         """Send an answer; one at a time."""
         async with self._turn:
             await self._send({"type": "websocket.send", "text": frame})
+            await self._wait_sent()
 
     async def say_close(self) -> None:
         """Send the close frame, unless the client has closed already."""
