@@ -92,6 +92,8 @@ class Principal:
     """The user is an admin: operate on every bot, before scopes and narrowing."""
     shown_to: Principal | None = None
     """The administrator who looks at the channel with this user's eyes (CHANNEL C17); None: it is who asks."""
+    token_name: str = ""
+    """What the token is called: of several plugins that act as one user it tells which one spoke."""
 
     def _cap(self) -> Grant | None:
         if self.scopes is None or Scope.ADMIN in self.scopes or Scope.OPERATE in self.scopes:

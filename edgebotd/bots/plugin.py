@@ -82,7 +82,7 @@ def store(tx: Transaction, told: PluginMessage, principal: Principal, now: int) 
     named_bot, named_place = said.bot_id or told.bot_id, said.conversation_id or told.conversation_id
     if named_bot != told.bot_id or named_place != told.conversation_id:
         raise Invalid("The message is of another bot or conversation than its event.", code="other_bot")
-    source = f"plugin:{principal.name}"[:64]
+    source = f"plugin:{principal.token_name}"[:64]
     conversation, key = _place(tx, told, source, now)
     restore_deleted(tx, conversation)
     message = Message(

@@ -76,4 +76,5 @@ def _token_principal(user: User, grants: Mapping[str, Grant], token: Token) -> P
         bots=token.bots,
         expires_at=token.expires_at,
         every_bot=user.admin,
+        token_name=token.name,
     )

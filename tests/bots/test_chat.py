@@ -33,7 +33,8 @@ TWO = {"one": BotSettings(kind="echo", pace_ms=1), "two": BotSettings(kind="echo
 def plugin(name: str = "plugin", **grants: Grant) -> Principal:
     """A token that may publish."""
     scopes = frozenset({Scope.PUBLISH})
-    return Principal(Kind.TOKEN, "ann", name, "t-1", grants=grants, scopes=scopes, bots=frozenset(grants))
+    bots = frozenset(grants)
+    return Principal(Kind.TOKEN, "ann", "Ann", "t-1", grants=grants, scopes=scopes, bots=bots, token_name=name)
 
 
 async def test_history_comes_in_pages_newest_first(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -131,7 +131,7 @@ async def test_what_a_plugin_publishes_reaches_the_streams(tmp_path: Path) -> No
             while (told := await stream.next_json())["type"] != "chat-message":
                 pass
             assert (told["message"]["id"], told["message"]["role"]) == (f"plugin-{role}", role)
-            assert told["message"]["source"].startswith("plugin:")
+            assert told["message"]["source"] == "plugin:t"  # the token's name
         items = (await api.get("/api/bots/atlas/chat/history")).json["items"]
         assert [item["id"] for item in items] == ["plugin-assistant", "plugin-user"]
         # Refused: what only the daemon says, another bot's, without the scope, and what is no Unicode.
@@ -168,7 +168,7 @@ async def test_a_plugin_names_a_session_of_its_own_and_its_conversation_is_made_
         assert len(places) == 1
         (row,) = (await api.get("/api/bots/atlas/conversations")).json["items"]
         assert {row["conversation"]["id"]} == places
-        assert row["conversation"]["source"].startswith("plugin:")
+        assert row["conversation"]["source"] == "plugin:t"
         refused = [
             said("agent:other:telegram:1", "x"),  # another agent of the same gateway is another bot
             said("", "x"),
