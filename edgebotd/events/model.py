@@ -7,6 +7,8 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from edgebotd.protocol.fields import LAST_MILLISECOND
+
 ALL: Final = "*"
 """The bot id of events that belong to no one bot."""
 
@@ -17,8 +19,8 @@ BotId = Annotated[str, Field(pattern=BOT_ID_PATTERN)]
 UserId = Annotated[str, Field(pattern=BOT_ID_PATTERN)]
 ConversationId = Annotated[str, Field(pattern=CONVERSATION_ID_PATTERN)]
 RunId = Annotated[str, Field(min_length=1, max_length=128)]
-# The bound is JavaScript's exact integers: what is beyond no client can show, and the store cannot hold.
-AtMs = Annotated[int, Field(ge=0, lt=2**53, description="Unix time in milliseconds")]
+# What is beyond neither an export nor a client can show as a date.
+AtMs = Annotated[int, Field(ge=0, le=LAST_MILLISECOND, description="Unix time in milliseconds")]
 
 
 class Model(BaseModel):

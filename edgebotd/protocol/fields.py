@@ -6,7 +6,10 @@ What a peer sends grows with each version of it; a client that trusts its types 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
+
+LAST_MILLISECOND: Final = 253_402_300_799_999
+"""The end of the year 9999, in Unix milliseconds: Python's dates end there, and JavaScript's not much later."""
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -48,9 +51,9 @@ def integer(value: object) -> int | None:
 
 
 def milliseconds(value: object) -> int | None:
-    """Return a Unix time in milliseconds that a database can hold, else None."""
+    """Return a Unix time in milliseconds, up to the year 9999, else None."""
     number = integer(value)
-    return number if number is not None and 0 <= number < 2**53 else None
+    return number if number is not None and 0 <= number <= LAST_MILLISECOND else None
 
 
 def strings(value: object) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from trio.testing import MockClock
 
 from edgebotd.access import Grant, Kind, Principal, Scope
@@ -25,6 +27,7 @@ from edgebotd.events import (
     RunState,
     TextPart,
 )
+from edgebotd.protocol.fields import LAST_MILLISECOND
 from tests.bots.house import ADMIN, START_MS, open_house, user
 
 TWO = {"one": BotSettings(kind="echo", pace_ms=1), "two": BotSettings(kind="echo", pace_ms=1)}
@@ -111,6 +114,24 @@ async def test_a_conversation_is_exported_as_markdown_and_json(tmp_path: Path, a
         assert "It rains" in markdown.text.replace("\n", " ") and "*Tool weather*" in markdown.text
         document = json.loads((await export(ADMIN, "echo", answer.conversation_id, "json")).text)
         assert [message["role"] for message in document["messages"]] == ["user", "assistant"]
+
+
+async def test_the_last_time_that_a_plugin_can_tell_can_be_exported_and_paged(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with open_house(tmp_path, bots=TWO) as house:
+        chat = house.registry.chat
+        for key in ("one", "two"):
+            told: dict[str, Any] = {"id": key, "role": "user", "parts": [], "createdAt": LAST_MILLISECOND}
+            body = {"botId": "one", "sessionKey": key, "message": told}
+            await chat.publish(plugin(one=Grant.VIEW), "one", PluginMessage.model_validate(body))
+        first = await chat.conversations(ADMIN, "one", limit=1)
+        second = await chat.conversations(ADMIN, "one", limit=1, before=first.next)
+        for (row,) in (first.items, second.items):
+            assert "9999-12-31 23:59" in (await chat.export(ADMIN, "one", row.conversation.id, "markdown")).text
+        told["createdAt"] = LAST_MILLISECOND + 1
+        with pytest.raises(ValidationError):
+            PluginMessage.model_validate(body)
 
 
 async def test_a_plugin_says_what_its_bot_does(tmp_path: Path, autojump_clock: MockClock) -> None:

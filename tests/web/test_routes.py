@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from edgebotd.access import Grant, Scope
+from edgebotd.protocol.fields import LAST_MILLISECOND
 from edgebotd.web.policy import POLICIES, Body, Need, Surface
 from tests.web.client import Answer, Client
 from tests.web.fakes import CONVERSATION_ID, FakeChat
@@ -298,10 +299,10 @@ async def test_what_people_do_to_bots_and_conversations_is_in_the_audit(autojump
 async def test_a_time_that_nothing_can_hold_is_refused(autojump_clock: MockClock) -> None:
     async with open_house() as house:
         admin = await admin_of(house)
-        for at in (2**53, 2**63, 2**70):
+        for at in (LAST_MILLISECOND + 1, 2**63, 2**70):
             body = {"name": "n", "scopes": ["read"], "expiresAt": at}
             assert (await admin.post("/api/tokens", body)).status == 400, at
-        body["expiresAt"] = 2**53 - 1
+        body["expiresAt"] = LAST_MILLISECOND
         assert (await admin.post("/api/tokens", body)).status == 201
 
 
