@@ -108,6 +108,10 @@ class Backlog:
         self.size = size_of(self.items) + (0 if self.rest is None else len(self.rest))
         return self.size <= limit
 
+    def make_whole(self) -> None:
+        """Have every item sent though it looks as the one before it: that was sent with other rights."""
+        self.items = [item.whole() if isinstance(item, Entry) else item for item in self.items]
+
     def take(self, limit: int) -> list[Item]:
         """Take items off the front, about as many bytes as told and at least one item."""
         taken = 0

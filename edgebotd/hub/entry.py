@@ -65,10 +65,11 @@ class Entry:
     Attributes:
         seq: position within this life of the daemon.
         event: kept only while something must look into it again (views, rights, merging); the frame has the rest.
+        before: where each class has its own view of it, the event of the same key before it.
         size: bytes that it takes in a queue, as an estimate where each class has its own view.
     """
 
-    __slots__ = ("_data_at", "_frame", "_json", "_views", "bot_id", "event", "row", "seq", "size", "type")
+    __slots__ = ("_data_at", "_frame", "_json", "_views", "before", "bot_id", "event", "row", "seq", "size", "type")
 
     def __init__(self, seq: int, bot_id: str, event: Event, row: Row, json: bytes) -> None:
         self.seq = seq
@@ -77,6 +78,7 @@ class Entry:
         self.row = row
         self.size = len(json) + 64
         self.event: Event | None = event
+        self.before: Event | None = None
         self._json: bytes | None = json
         self._frame = b""
         self._data_at = 0
@@ -126,6 +128,8 @@ class Entry:
             return b""
         if self.row.view is None:
             return self._frame
+        if self._looks_as_before(audience.access):
+            return b""
         data = self._view(audience.access, count)
         return self._frame + data if data else b""
 
@@ -138,12 +142,38 @@ class Entry:
         return self._view(audience.access, count)
 
     def json(self, audience: Audience, count: Callable[[], None]) -> bytes:
-        """Return the bare JSON, as poll answers have it, or nothing."""
+        """Return the bare JSON, as a snapshot in a poll's answer has it, or nothing."""
         return self.data(audience, count)[6:-2]
+
+    def news(self, audience: Audience, count: Callable[[], None]) -> bytes:
+        """Return the bare JSON where the frame is sent, or nothing."""
+        return b"" if self._looks_as_before(audience.access) else self.json(audience, count)
+
+    def whole(self) -> Entry:
+        """Return it for a stream that may not have had the one before it."""
+        if self.before is None:
+            return self
+        copy = Entry(self.seq, self.bot_id, self._known_event(), self.row, self._json or b"")
+        copy.sealed(self.cursor)
+        copy.forget_views()
+        return copy
 
     def forget_views(self) -> None:
         """Stop caching what each class sees: the event is no longer the newest of its key."""
         self._views = None
+
+    def _looks_as_before(self, access: AccessClass) -> bool:
+        """Whether what changed is hidden from this class: a frame would tell that something happened (CHANNEL C6)."""
+        view = self.row.view
+        return (
+            self.before is not None
+            and view is not None
+            and view(self.before, access) == view(self._known_event(), access)
+        )
+
+    def _known_event(self) -> Event:
+        assert self.event is not None
+        return self.event
 
     def _view(self, access: AccessClass, count: Callable[[], None]) -> bytes:
         views = self._views

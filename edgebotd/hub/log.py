@@ -58,6 +58,8 @@ class EventLog:
         superseded = self.snapshot.fold(entry, event)
         if superseded is not None:
             superseded.forget_views()
+            if entry.row.view is not None:
+                entry.before = superseded.event
         self.ring.append(entry)
 
     def plan(self, cursor: str | None) -> Plan:
@@ -92,12 +94,16 @@ class EventLog:
         """Return the snapshot as JSON objects."""
         return [text.decode() for e in self.snapshot.entries() if (text := e.json(audience, self._count))]
 
-    def changed_frames(self, before: Audience, now: Audience) -> bytes:
-        """Return the snapshot's frames that look different after a change of rights, without ids."""
+    def changed_frames(self, before: Audience, now: Audience, sent: int) -> bytes:
+        """Return the snapshot's frames that look different after a change of rights, without ids.
+
+        What is still to be sent (after `sent`) might look to the new rights as what came before it; it is told here.
+        """
         changed = []
         for entry in self.snapshot.entries():
             data = entry.data(now, self._count)
-            if data and data != entry.data(before, self._count):
+            unsent = entry.row.view is not None and entry.seq > sent
+            if data and (unsent or data != entry.data(before, self._count)):
                 changed.append(data)
         return b"".join(changed)
 

@@ -121,7 +121,7 @@ class Polls:
         for entry in self._log.ring.after(seq):
             if len(found) == _PAGE_EVENTS:
                 return found, seq
-            text = entry.json(audience, self._counters.encode)
+            text = entry.news(audience, self._counters.encode)
             if text:
                 found.append(text.decode())
             seq = entry.seq

@@ -247,7 +247,9 @@ class Subscriptions:
         stream.group = group
         if stream.live:
             group.streams[stream] = None
-            changed = self._log.changed_frames(before, group)
+            if stream.backlog is not None:
+                stream.backlog.make_whole()
+            changed = self._log.changed_frames(before, group, self.sent)
             if changed:
                 self.fanout.write(stream, changed, self.sent)
 
