@@ -53,6 +53,11 @@ class Connection:
         return self._http_version()
 
     @property
+    def closed(self) -> bool:
+        """Whether the server has closed it: the client left while its request was served."""
+        return self._stream.socket.fileno() < 0
+
+    @property
     def can_detach(self) -> bool:
         """Whether `detach` would give the socket: plain HTTP/1."""
         return not self.secure and not self.detached and self.http_version == "1"

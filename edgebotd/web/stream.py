@@ -90,6 +90,8 @@ class EventStream:
         if refusal is not None:
             await _finish(send, refusal)
             return
+        if connection.closed:
+            return
         connection.notice_vanished_peers(self._hub.heartbeat_seconds)
         own = connection.detach() if handing_over else None
         if own is not None:

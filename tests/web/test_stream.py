@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import struct
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from edgebotd.access import Grant, Kind, Principal
 from edgebotd.events import ALL
 from edgebotd.hub.settings import HubSettings
 from edgebotd.protocol.sse import Parser
+from edgebotd.web.connection import CONNECTION_KEY
 from tests.hub.support import activity, message, statuses
 from tests.web.stream_client import HANDED_OVER, HTTP_2, TRANSPORTS, Files, make_certificate, open_edge
 
@@ -166,6 +168,21 @@ async def test_c6_who_was_revoked_while_the_head_was_sent_gets_nothing(
         assert json.loads((await client.next()).data) == {"reason": "revoked"}
         await client.rest()
         assert edge.hub.connections() == []
+
+
+@handed_over
+async def test_a_client_that_left_while_the_head_was_sent_is_no_error(
+    transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def leaving(principal: Principal) -> Principal:
+        edge.seen[-1]["state"][CONNECTION_KEY].abort()  # as the server does when it reads the end
+        return principal
+
+    async with open_edge(tmp_path, refresh=leaving) as edge:
+        with suppress(trio.BrokenResourceError, h11.RemoteProtocolError, EOFError):
+            await (await edge.open(transport)).next()
+        assert edge.hub.connections() == []
+    assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 @every_transport
