@@ -256,8 +256,11 @@ class Hub:
     def rescope(self, decide: Callable[[Principal], Principal | None]) -> None:
         """Ask for each open stream's principal again: None closes it (`revoked`), another one re-scopes it.
 
-        Takes effect at once; if a batch is just being sent, right after it (milliseconds).
+        Takes effect at once; if a batch is just being sent, right after it (milliseconds). Who is away now gets a
+        snapshot when it comes back: a granted bot's state may be older than its cursor.
         """
+        self._log.rescoped = self._log.head
+        self._tick()
         self._subscriptions.rescope(decide)
         self._polls.rescope(decide)
 

@@ -21,12 +21,14 @@ class Plan:
     Attributes:
         after: position from which to replay; None: the snapshot alone.
         from_ring: every event after it is in the ring; else the journal, then the snapshot.
+        rescoped: rights have changed since, so that the snapshot must follow the ring too.
     """
 
     verdict: Verdict
     reason: Gap | None = None
     after: Position | None = None
     from_ring: bool = False
+    rescoped: bool = False
 
 
 class EventLog:
@@ -46,6 +48,9 @@ class EventLog:
         self.snapshot = Snapshot()
         self.head = 0
         """Position of the newest released event."""
+        self.rescoped = -1
+        """Position at the last change of anybody's rights. What one may see now and might not see then can be older than
+        a cursor from before it, so the ring alone does not tell it."""
 
     def cursor(self, seq: int, life: int | None = None) -> str:
         """Return the sealed cursor of a position, of this life where none is told."""
@@ -70,7 +75,7 @@ class EventLog:
         if position is None or position > (self.life, self.head):
             return Plan(Verdict.GAP, Gap.MALFORMED)
         if position[0] == self.life and position[1] >= self.ring.floor:
-            return Plan(Verdict.EXACT, after=position, from_ring=True)
+            return Plan(Verdict.EXACT, after=position, from_ring=True, rescoped=position[1] <= self.rescoped)
         if position < self.horizon:
             return self.evicted()
         return Plan(Verdict.EXACT, after=position)

@@ -105,6 +105,8 @@ class Polls:
                 if seq < self._log.ring.floor:
                     return await self._from_journal(plan, (self._log.life, seq), waiter)
                 found, seq = self._page(audience, seq)
+                if plan.rescoped:
+                    found += self._log.snapshot_json(audience)
                 if found or self._draining:
                     break
                 await waiter.woken.wait()

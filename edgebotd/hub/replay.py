@@ -73,10 +73,10 @@ class Replayer:
         elif plan.from_ring:
             missed = self._log.ring.after(plan.after[1])
             if sum(entry.size for entry in missed) <= _AT_ONCE_BYTES:
-                self._finish(stream, hello + self._log.ring_frames(stream.group, plan.after[1]))
+                self._finish(stream, hello + self._ring_frames(stream, plan.after[1], plan.rescoped))
             else:
                 self._fanout.write(stream, hello, 0)
-                self._spawn(self._from_ring, stream, plan.after)
+                self._spawn(partial(self._from_ring, rescoped=plan.rescoped), stream, plan.after)
         else:
             self._fanout.write(stream, hello, 0)
             self._spawn(self._from_journal, stream, plan.after)
@@ -107,7 +107,11 @@ class Replayer:
             _logger.warning("replay for %s ended: %s", stream.principal.user_id, problem.detail)
             self._fanout.close(stream, "error")
 
-    async def _from_ring(self, stream: Stream, after: Position) -> None:
+    def _ring_frames(self, stream: Stream, after: int, rescoped: bool) -> bytes:
+        snapshot = self._log.snapshot_frames(stream.group) if rescoped else b""
+        return self._log.ring_frames(stream.group, after) + snapshot
+
+    async def _from_ring(self, stream: Stream, after: Position, *, rescoped: bool) -> None:
         seq = after[1]
         while True:
             await self._fanout.wait_drained(stream)
@@ -127,15 +131,15 @@ class Replayer:
             if not missed or seq == missed[-1].seq:
                 if batch:
                     self._fanout.write(stream, bytes(batch), seq)
-                self._subscriptions.at_next_pass(partial(self._finish_ring, stream, seq))
+                self._subscriptions.at_next_pass(partial(self._finish_ring, stream, seq, rescoped))
                 return
             self._fanout.write(stream, bytes(batch), seq)
 
-    def _finish_ring(self, stream: Stream, seq: int) -> None:
+    def _finish_ring(self, stream: Stream, seq: int, rescoped: bool) -> None:
         if seq < self._log.ring.floor:
             self._spawn(self._from_journal, stream, (self._log.life, seq))
             return
-        self._finish(stream, self._log.ring_frames(stream.group, seq))
+        self._finish(stream, self._ring_frames(stream, seq, rescoped))
 
     async def _from_journal(self, stream: Stream, after: Position) -> None:
         life = self._log.life

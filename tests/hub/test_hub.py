@@ -303,6 +303,24 @@ async def test_c6_a_new_grant_brings_what_is_going_on(autojump_clock: MockClock)
         assert [event["type"] for event in bus(await client.settle())] == ["chat-status", "chat-delta"]
 
 
+async def test_c6_a_grant_that_came_while_one_was_away_shows_its_bot_on_return(autojump_clock: MockClock) -> None:
+    """Whatever happened meanwhile, and nothing: the state of the new bot is older than the cursor."""
+    async with memory_hub() as hub:
+        hub.publish(ALL, statuses("a", "b"))
+        client = Client(hub, user(**VIEW_A))
+        await client.settle()
+        client.socket.close()
+        hub.rescope(lambda principal: principal)
+        both = user(a=Grant.VIEW, b=Grant.VIEW)
+        again = Client(hub, both, client.cursor)
+        events = await again.settle()
+        assert json.loads(named(events, "hello")[0].data)["verdict"] == "exact"
+        assert [bot["botId"] for bot in bus(events)[0]["bots"]] == ["a", "b"]
+        answer = await hub.poll(StreamRequest(both, client.cursor), 0)
+        assert [json.loads(event)["type"] for event in answer.events] == ["bots-status-update"]
+        assert (await hub.poll(StreamRequest(both, answer.cursor), 0)).events == (), "told once"
+
+
 async def test_c6_a_revoked_session_is_told_and_closed(autojump_clock: MockClock) -> None:
     async with memory_hub() as hub:
         ann, bob = Client(hub, user("ann", **VIEW_A)), Client(hub, user("bob", **VIEW_A))
