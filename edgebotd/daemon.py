@@ -160,7 +160,7 @@ async def _main(
                 await _serve(house, sockets, announce)
             nursery.cancel_scope.cancel()
     if everything.cancelled_caught:
-        log.warning("stopped at once; streams were not told, what was durable is")
+        log.warning("stopped at once; not every stream and request was told, what was acknowledged is stored")
         orderly = False
     return orderly
 
@@ -168,7 +168,6 @@ async def _main(
 async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event) -> _House:
     """Open the services in order; the stack closes them in reverse."""
     state_dir = settings.storage.state_dir
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Nobody may guess a stream's id or a jitter.
     rng = random.SystemRandom()
     started_at = wall_clock()

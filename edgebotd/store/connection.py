@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -41,7 +42,7 @@ def only_daemon(path: Path) -> Iterator[None]:
     Raises:
         StoreLocked: another process holds it; the message names its pid.
     """
-    lock = path.with_name(path.name + ".lock")
+    lock = _lock_file(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -56,12 +57,34 @@ def only_daemon(path: Path) -> Iterator[None]:
                 f"{path}: another edgebotd (pid {pid}) has this database open. Stop it first, or give this one a "
                 "state directory of its own (storage.state_dir)."
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise _not_writable(path, error) from error
         # The file stays: removing it would let two daemons lock two files of the same name.
         yield
     finally:
         os.close(descriptor)
+
+
+def in_use(path: Path) -> bool:
+    """Say whether a daemon holds the lock; False too where this user may not look."""
+    try:
+        descriptor = os.open(_lock_file(path), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def open_writer(
@@ -89,6 +112,12 @@ def open_writer(
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise _damaged(path, str(error)) from error
+        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            # A full disk is an I/O error here: the -shm file is made by ftruncate(2) and mapped.
+            raise StoreError(
+                f"{path}: the database cannot be opened: the disk is full or fails ({name}). Free some space; if there "
+                "is enough, look at the kernel's log and the disk."
+            ) from error
         raise StoreError(f"{path}: the database cannot be opened: {error}.") from error
     except OSError as error:
         raise _not_writable(path, error) from error
@@ -193,6 +222,15 @@ def _check_index(conn: sqlite3.Connection, *, unclean: bool) -> None:
 
 
 def _not_writable(path: Path | None, error: OSError) -> StoreError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(
+            f"{path}: the database cannot be opened: {error.strerror}. Free some space, then start again."
+        )
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return StoreError(
+            f"{path}: the database cannot be opened: its folder is a file. Move that away, or name another folder "
+            "(storage.state_dir)."
+        )
     return StoreError(
         f"{path}: the database cannot be opened: {error.strerror}. The state directory must be writable for the user "
         "that runs edgebotd."

@@ -1,5 +1,6 @@
 """Opening the file: modes, lock, migrations, integrity."""
 
+import errno
 import os
 import re
 import signal
@@ -57,12 +58,56 @@ async def test_a_second_daemon_is_refused_with_the_pid_of_the_first(tmp_path: Pa
         pass
 
 
-async def test_a_directory_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:
+async def test_a_directory_that_cannot_be_written_is_said_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
-    with pytest.raises(StoreError, match="must be writable"):
+    with pytest.raises(StoreError, match="its folder is a file"):
         async with open_database(blocked / "store.db"):
             pass
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StoreError, match=r"Permission denied\. The state directory must be writable"):
+        async with open_database(tmp_path / "store.db"):
+            pass
+
+
+async def test_a_start_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "store.db"
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with pytest.raises(StoreError, match=rf"{path}: .*No space left on device\. Free some space"):
+            async with open_database(path):
+                pass
+
+    # SQLite cannot make its -shm file, and calls that an I/O error.
+    def no_room(*_: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+        raise error
+
+    monkeypatch.setattr(connection, "_prepare", no_room)
+    with pytest.raises(StoreError, match=r"the disk is full or fails \(SQLITE_IOERR_SHMSIZE\)\. Free some space"):
+        async with open_database(path):
+            pass
+
+
+def test_whether_a_daemon_has_the_database_is_seen_without_disturbing_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    assert not connection.in_use(path)
+    assert not list(tmp_path.iterdir())
+    with connection.only_daemon(path):
+        assert connection.in_use(path)
+        assert connection.in_use(path)
+    assert not connection.in_use(path)
 
 
 async def test_the_store_is_marked_clean_only_after_an_orderly_close(tmp_path: Path) -> None:
