@@ -66,6 +66,8 @@ def _report(as_json: bool, path: Path | None, problems: list[str], warnings: lis
 
 def start_problems(settings: Settings) -> Iterator[str]:
     """Yield what would keep the daemon from starting with valid settings."""
+    from edgebotd.store.connection import in_use
+
     yield from _folder_problems("storage.state_dir", settings.storage.state_dir)
     server = settings.server
     if server.tls_certificate is not None and server.tls_key is not None:
@@ -74,8 +76,9 @@ def start_problems(settings: Settings) -> Iterator[str]:
         except OSError as exc:
             reason = exc.strerror or str(exc)
             yield f"server.tls_certificate, server.tls_key: {server.tls_certificate} and {server.tls_key}: {reason}"
-    if connect_error(server.socket) is None:
-        # Its addresses are taken by itself: before a reload that is how it must be.
+    if connect_error(server.socket) is None or in_use(settings.storage.database):
+        # Its addresses are taken by itself: before a restart that is how it must be. The lock tells that where systemd
+        # has put the socket elsewhere than these settings say.
         return
     yield from _folder_problems("server.socket", server.socket.parent)
     for address in server.bind:

@@ -6,6 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,22 +67,22 @@ def init(target: Target, config: Path | None, state_dir: Path | None, as_json: b
             f"{path} is there already and names another state directory, {settings.storage.state_dir}. "
             "Write another configuration with --config, or remove this one first."
         )
-    running = connect_error(settings.server.socket) is None
-    made = _running_code(settings.server.socket) if running else _code(settings)
+    running = _running(settings, replace(target, config=path))
+    made = _code(settings) if running is None else _running_code(running)
     default = path == _default_path() and not config
     start = "edgebotd run" if default else f"edgebotd run --config {shlex.quote(str(path))}"
     if as_json:
         print_json({"config": str(path), "wrote": wrote, "stateDir": str(settings.storage.state_dir), **(made or {})})
         return
     click.echo(f"Wrote {path}" if wrote else f"{path} is there already and stays as it is.")
-    if not running:
+    if running is None:
         click.echo(f"Start the daemon:  {start}")
     if made is None:
         click.echo("There is an administrator already. A new password: edgebotd user passwd NAME --link")
         return
     expiry = until(made["expiresAt"])
     click.echo(
-        f"{'Open' if running else 'Then open'} this link; it works once, expires {expiry}, and makes the first "
+        f"{'Then open' if running is None else 'Open'} this link; it works once, expires {expiry}, and makes the first "
         f"administrator:\n  {made['link']}"
     )
 
@@ -121,6 +122,20 @@ def _write(path: Path, text: str) -> bool:
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     return True
+
+
+def _running(settings: Settings, target: Target) -> Path | None:
+    """Return the socket of these settings' daemon, where it runs.
+
+    systemd may have put it elsewhere than the settings say; then the lock of the database tells that one runs.
+    """
+    from edgebotd.store.connection import in_use
+
+    if connect_error(settings.server.socket) is None:
+        return settings.server.socket
+    if not in_use(settings.storage.database):
+        return None
+    return next((path for path in target.sockets(os.environ) if connect_error(path) is None), None)
 
 
 def _running_code(socket: Path) -> dict[str, Any] | None:
@@ -169,7 +184,6 @@ async def _offline_code(settings: Settings) -> tuple[str, int] | None:
         return add_code(transaction.connection, "setup", None, now=now, lifetime_seconds=lifetime)
 
     try:
-        settings.storage.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with open_database(settings.storage.database, now=now) as database:
             return await database.write(write)
     except (StoreError, OSError) as exc:

@@ -19,6 +19,7 @@ from edgebotd.cli.demo import _own_command
 from edgebotd.config import load
 from edgebotd.people.secret import digest
 from edgebotd.store import codes, users
+from edgebotd.store.connection import only_daemon
 from edgebotd.store.database import open_database
 from tests.cli.daemon import Script, serve
 
@@ -48,8 +49,10 @@ def test_each_command_explains_itself(name: str) -> None:
     assert COMMANDS[name][1].split()[0] in CliRunner().invoke(root, ["--help"]).stdout
 
 
-def test_a_wrong_command_is_wrong_usage() -> None:
-    assert CliRunner().invoke(root, ["cht"]).exit_code == 2
+def test_a_wrong_command_is_wrong_usage_and_the_right_one_is_named() -> None:
+    result = CliRunner().invoke(root, ["cht"])
+    assert result.exit_code == 2
+    assert "No such command 'cht'. Did you mean 'chat'?" in result.stderr
 
 
 def test_completion_of_the_shell_knows_the_commands() -> None:
@@ -115,6 +118,10 @@ def test_check_finds_a_taken_address_but_not_when_the_daemon_itself_has_it(tmp_p
         with socket.socket(socket.AF_UNIX) as running:
             running.bind(str(tmp_path / "d.sock"))
             running.listen()
+            assert CliRunner().invoke(root, ["check", "--config", str(file)]).exit_code == 0
+        assert CliRunner().invoke(root, ["check", "--config", str(file)]).exit_code == 1
+        # systemd's socket unit has put the daemon's socket elsewhere than these settings say.
+        with only_daemon(tmp_path / "state" / "edgebotd.db"):
             assert CliRunner().invoke(root, ["check", "--config", str(file)]).exit_code == 0
 
 
@@ -201,6 +208,32 @@ def test_init_asks_a_running_daemon_which_knows_its_address(tmp_path: Path) -> N
         assert "Start the daemon" not in result.stdout
         script.answers["POST", "/api/codes"] = (409, {"code": "already_set_up", "detail": "There is one."})
         assert "an administrator already" in CliRunner().invoke(root, ["init", "--config", str(file)]).stdout
+
+
+def test_init_finds_a_running_daemon_whose_socket_is_not_where_the_settings_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('[storage]\nstate_dir = "state"\n')
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "of-my-login"))
+    monkeypatch.setenv("EDGEBOTD_SOCKET", str(tmp_path / "d.sock"))
+    script = Script()
+    script.answers["POST", "/api/codes"] = (201, {"code": "c", "link": "http://127.0.0.1:4711/#code=c", "expiresAt": 1})
+    with serve(tmp_path / "d.sock", script):
+        with only_daemon(tmp_path / "state" / "edgebotd.db"):
+            running = CliRunner().invoke(root, ["init", "--config", str(file)])
+        other = CliRunner().invoke(root, ["init", "--config", str(file)])
+    assert "http://127.0.0.1:4711/#code=c" in running.stdout, running.output
+    assert "http://127.0.0.1:8787/#code=" in other.stdout, "what answers there has another state directory"
+
+
+def test_init_says_in_words_that_the_state_directory_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    config, state = str(tmp_path / "c.toml"), str(tmp_path / "state")
+    result = CliRunner().invoke(root, ["init", "--config", config, "--state-dir", state])
+    assert result.exit_code == 1
+    assert "its folder is a file" in result.stderr
+    assert "Errno" not in result.stderr
 
 
 @pytest.mark.parametrize(
