@@ -163,7 +163,17 @@ class Client:
                     raise self._refusal(response)
                 yield _events(response, Parser(last_event_id=cursor))
         except httpx2.TransportError as exc:
-            raise StreamLost(str(exc) or type(exc).__name__) from exc
+            raise StreamLost(_lost(exc, silence)) from exc
+
+
+def _lost(exc: httpx2.TransportError, silence: float) -> str:
+    """Return why a stream ended, for people: the library speaks of chunks and numbers of errors."""
+    match exc:
+        case httpx2.ConnectError() | httpx2.ConnectTimeout():
+            return "edgebotd does not answer"
+        case httpx2.ReadTimeout():
+            return f"no sign of life for {silence:.0f} s"
+    return "the connection was cut"
 
 
 def _events(response: httpx2.Response, parser: Parser) -> Iterator[ServerEvent]:

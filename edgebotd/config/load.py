@@ -183,7 +183,7 @@ class _Checker:
             name = str(loc[-1])
             elsewhere = [s for s, other in SECTIONS.items() if name in other.model_fields and other is not model]
             if elsewhere and name not in model.model_fields:
-                return (*key, name), f"unknown setting here; it belongs into [{elsewhere[0]}]"
+                return (*key, name), f"unknown setting here; it belongs in [{elsewhere[0]}]"
             return (*key, name), _unknown(name, "setting", model.model_fields)
         # A union's member (IPv4Network, IPv6Network) appears in the location; it is no part of the path, and one error
         # for the value is enough.
@@ -291,6 +291,7 @@ _WORDS: Final = {
     "float_type": "must be a number, without quotes",
     "bool_type": "must be true or false, without quotes",
     "string_type": "must be text in quotes",
+    "path_type": "must be text in quotes",
     "tuple_type": "must be a list in square brackets",
     "string_pattern_mismatch": "may hold letters, digits, _ and - only, and must not be empty",
 }

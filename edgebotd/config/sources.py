@@ -122,7 +122,8 @@ def read_file(layers: Layers, path: Path) -> None:
         return
     except OSError as exc:
         reason = exc.strerror or "cannot be read"
-        layers.findings.append(Finding(str(path), "", f"{reason}; `edgebotd init` writes a configuration"))
+        hint = "; `edgebotd init` writes a configuration" if isinstance(exc, FileNotFoundError) else ""
+        layers.findings.append(Finding(str(path), "", reason + hint))
         return
     try:
         text = raw.decode("utf-8-sig")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,6 +231,24 @@ def test_the_tail_resumes_after_bye_with_the_pause_that_the_server_asks_for(tmp_
     assert said == []
     assert script.requests[1].headers["Last-Event-ID"] == "c1"
     assert script.requests[1].query == {"bot": ["atlas"], "type": ["chat-delta"]}
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (httpx2.ConnectError("[Errno 2] No such file or directory"), "edgebotd does not answer"),
+        (httpx2.ReadTimeout("timed out"), "no sign of life for 35 s"),
+        (httpx2.RemoteProtocolError("peer closed connection (incomplete chunked read)"), "the connection was cut"),
+    ],
+)
+def test_why_a_stream_broke_is_told_in_words(error: httpx2.TransportError, words: str) -> None:
+    def fail(_: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    http = httpx2.Client(transport=httpx2.MockTransport(fail), base_url="http://localhost")
+    with Client(http, "here") as client, pytest.raises(StreamLost) as lost, client.stream("", 35.0):
+        pass
+    assert str(lost.value) == words
 
 
 def test_the_tail_backs_off_from_a_daemon_that_is_down_and_tells_once(tmp_path: Path) -> None:
