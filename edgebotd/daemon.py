@@ -300,10 +300,16 @@ async def _watch_signals(
     stopping: trio.Event, everything: trio.CancelScope, *, task_status: trio.TaskStatus[None]
 ) -> None:
     """Let the first SIGTERM or SIGINT stop in order and the second one at once."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    numbers = {signal.SIGTERM, signal.SIGINT}
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        # Closing the terminal stops like Ctrl-C: the store is closed, and a demo removes itself. nohup(1) ignores it.
+        numbers.add(signal.SIGHUP)
+    with trio.open_signal_receiver(*numbers) as signals:
         task_status.started()
         async for number in signals:
             name = signal.Signals(number).name
+            if stopping.is_set() and number == signal.SIGHUP:
+                continue  # shell and kernel each send one
             if stopping.is_set():
                 log.warning("%s again: stopping at once", name)
                 everything.cancel()

@@ -156,6 +156,25 @@ async def test_one_sigterm_gives_requests_their_time_and_a_second_one_none(tmp_p
     assert "SIGTERM again: stopping at once" in daemon.program.log.read_text()
 
 
+async def test_a_terminal_that_is_closed_stops_it_in_order(tmp_path: Path) -> None:
+    # Whoever runs the tests may have this signal ignored, and programs inherit that.
+    terminal = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+    async with open_daemon(tmp_path, BOTS, terminal) as (daemon, _channel):
+        for _ in range(2):
+            daemon.program.signal_all(signal.SIGHUP)
+        with trio.fail_after(8):
+            assert await trio.to_thread.run_sync(daemon.program.wait, 30) == 0
+    assert "SIGHUP again" not in daemon.program.log.read_text()
+
+
+async def test_a_daemon_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    nohup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    async with open_daemon(tmp_path, BOTS, nohup) as (daemon, channel):
+        daemon.program.signal_all(signal.SIGHUP)
+        await say(daemon, channel, "good", "[[say still here]]")
+        assert daemon.program.running
+
+
 async def test_a_stop_with_nothing_going_on_takes_no_time_and_is_a_success(tmp_path: Path) -> None:
     async with open_daemon(tmp_path, BOTS) as (daemon, _channel):
         daemon.program.terminate()
