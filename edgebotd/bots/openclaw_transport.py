@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -118,8 +119,16 @@ async def _open_stream(host: str, port: int, tls: ssl.SSLContext | None) -> _Str
         trouble = Trouble.CONFIGURATION if certificate else Trouble.LOST
         raise ConnectorError(trouble, words, reason="tls" if certificate else None) from None
     except OSError as exc:
-        words = exc.strerror or "it does not answer"
-        raise ConnectorError(Trouble.REFUSED, f"Nothing answers at {host}:{port} ({words}).") from None
+        raise ConnectorError(Trouble.REFUSED, f"Nothing answers at {host}:{port} ({_why(exc)}).") from None
+
+
+def _why(error: OSError) -> str:
+    """Return the system's words; of several attempts, to a name with several addresses, those of each kind once."""
+    if isinstance(group := error.__cause__, ExceptionGroup):
+        # Trio's own sentence has the address again, and no reason.
+        numbers = dict.fromkeys(exc.errno for exc in group.exceptions if isinstance(exc, OSError) and exc.errno)
+        return ", ".join(map(os.strerror, numbers)) or "it does not answer"
+    return error.strerror or "it does not answer"
 
 
 async def _upgrade(nursery: trio.Nursery, stream: _Stream, host: str, path: str) -> WebSocketConnection:

@@ -49,8 +49,8 @@ class EventLog:
         self.head = 0
         """Position of the newest released event."""
         self.rescoped = -1
-        """Position at the last change of anybody's rights. What one may see now and might not see then can be older than
-        a cursor from before it, so the ring alone does not tell it."""
+        """Position at the last change of anybody's rights. What one may see now and might not see then can be older
+        than a cursor from before it, so the ring alone does not tell it."""
 
     def cursor(self, seq: int, life: int | None = None) -> str:
         """Return the sealed cursor of a position, of this life where none is told."""
