@@ -42,7 +42,9 @@ Compose = Callable[[Turn, str, Hello], Awaitable[Outgoing]]
 
 @dataclass(eq=False)
 class Item:
-    """A turn in the queue. `run` is set once it was sent, `answered` once the peer has accepted it."""
+    """A turn in the queue. `run` is set once it was sent, `answered` once the peer has accepted it, `refused` while
+    it is certain that the peer does not have it; `unsure` once an answer of the peer was lost.
+    """
 
     turn: Turn
     session_key: str
@@ -50,6 +52,15 @@ class Item:
     run: LiveRun | None = None
     answered: bool = False
     aborted: bool = False
+    offering: bool = False
+    refused: bool = False
+    unsure: bool = False
+    pause: trio.CancelScope | None = None
+
+    @property
+    def unsent(self) -> bool:
+        """Whether the peer cannot have it, so that it ends at once when it is stopped."""
+        return self.run is None or self.refused
 
 
 class TurnQueue:
@@ -89,6 +100,7 @@ class TurnQueue:
                 item.run = self._capture.begin(turn.run_id, turn.conversation_id, key)
                 # Without an answer the bot may not have got it: it is sent again, and runs once.
                 item.answered = turn.detail != SENDING
+                item.unsure = not item.answered
                 detail = "edgebotd has restarted and asks the bot how far this is."
             self._capture.tell_run(turn.run_id, turn.conversation_id, turn.state, detail)
             self.put(item)
@@ -113,7 +125,10 @@ class TurnQueue:
         self.explain("The bot is not connected." if why is None else why.detail)
         self._poke()
         for run in self._capture.live.values():
-            self._capture.tell(run, run.state, f"The connection is lost, the bot may be going on. {self._why}")
+            item = self._items.get(run.run_id)
+            unsent = item is not None and item.refused
+            words = "Not sent yet:" if unsent else "The connection is lost, the bot may be going on."
+            self._capture.tell(run, run.state, f"{words} {self._why}")
 
     def explain(self, why: str) -> None:
         """Note why no turn can go out."""
@@ -164,11 +179,14 @@ class TurnQueue:
             if self._nursery is not None:
                 self._start(self._work_off, item.turn.conversation_id)
         elif item.turn.mode == "interrupt":
-            queue.insert(1, item)
             running = queue[0]
-            if running.run is not None and not running.aborted:
-                running.aborted = True
-                self._start(self._ask_abort, running.run)
+            if running.run is None and not running.offering:
+                # It waits as well, for its bot.
+                queue.appendleft(item)
+                self._poke()
+            else:
+                queue.insert(1, item)
+                self.abort(running)
         else:
             queue.append(item)
 
@@ -177,11 +195,13 @@ class TurnQueue:
         if item.aborted:
             return
         item.aborted = True
-        if item.run is not None:
+        if item.run is not None and not item.refused:
             self._start(self._ask_abort, item.run)
             return
         queue = self._queues[item.turn.conversation_id]
         if queue[0] is item or self._nursery is None:
+            if item.pause is not None:
+                item.pause.cancel()
             self._poke()
         else:
             queue.remove(item)
@@ -213,51 +233,70 @@ class TurnQueue:
     async def _work_off(self, conversation_id: str) -> None:
         queue = self._queues[conversation_id]
         while queue:
-            item = queue[0]
+            item, over = queue[0], True
             try:
-                await self._work(item)
+                over = await self._work(item)
             except Exception:
                 log.exception("bot %s: turn %s failed unexpectedly", self.bot_id, item.turn.run_id)
                 await self._end(item, RunState.FAILED, "A bug of edgebotd's stopped this. The daemon's log says more.")
             finally:
-                # Removed by identity: others may have come or gone meanwhile.
-                queue.remove(item)
-                self._items.pop(item.turn.run_id, None)
-                item.over.set()
+                if over:
+                    # Removed by identity: others may have come or gone meanwhile.
+                    queue.remove(item)
+                    self._items.pop(item.turn.run_id, None)
+                    item.over.set()
         del self._queues[conversation_id]
 
-    async def _work(self, item: Item) -> None:
+    async def _work(self, item: Item) -> bool:
+        """Bring a turn to its end; False where another one that interrupts has gone before it."""
+        queue = self._queues[item.turn.conversation_id]
         while not (item.answered or item.over.is_set()):
             if item.run is not None and item.run.done.is_set():
-                return
-            if item.aborted and item.run is None:
+                return True
+            if item.aborted and item.unsent:
                 await self._end(item, RunState.ABORTED, None)
-                return
+                return True
+            if queue[0] is not item:
+                return False
             left = (item.turn.created_at + self._queued_ms - self._now()) / 1000
             if left <= 0:
                 await self._end(item, RunState.FAILED, f"It could not be sent in time. {self._why}")
-                return
+                return True
             if self._link is None:
                 change = self._change
                 with trio.move_on_after(left):
                     await change.wait()
                 continue
+            item.offering = True
             await self._offer(item, *self._link)
+            item.offering = False
         if item.run is not None:
             await item.run.done.wait()
+        return True
 
     async def _offer(self, item: Item, connector: Connector, hello: Hello) -> None:
         """Send the turn once; it is `answered` afterwards, over, or to be offered again."""
         assert self.compose is not None
+        if item.aborted and item.run is not None:
+            # Its answer was lost. Not sent again only to be stopped: the bot has it, or knows nothing of it.
+            item.answered = True
+            self._note_answered(item.turn.run_id)
+            await self._ask_abort(item.run)
+            return
         try:
             outgoing = await self.compose(item.turn, item.session_key, hello)
         except Problem as exc:
             await self._end(item, RunState.FAILED, exc.detail)
             return
+        if item.aborted and item.unsent:
+            return
         if item.run is None:
             await self._note_started(item)
+            if item.aborted:
+                return
             item.run = self._capture.begin(item.turn.run_id, item.turn.conversation_id, item.session_key)
             self._capture.tell(item.run, RunState.STARTED)
+        item.refused = False
         try:
             accepted = await connector.send(outgoing)
         except ConnectorError as exc:
@@ -267,10 +306,14 @@ class TurnQueue:
             if not item.run.done.is_set():
                 self._capture.tell(item.run, item.run.state, f"Not sent yet: {exc.detail}")
             self._why = exc.detail
+            item.unsure = item.unsure or exc.trouble is Trouble.LOST
+            item.refused = not item.unsure
+            if item.aborted and item.refused:
+                return
             # A connection that broke says so itself; this pause is for one that stays.
             pause = RESEND_SECONDS if exc.retry_after is None else exc.retry_after
             change = self._change
-            with trio.move_on_after(max(pause, 0.1)):
+            with trio.move_on_after(max(pause, 0.1)) as item.pause:
                 await (change if exc.trouble is Trouble.LOST else item.run.done).wait()
             return
         item.answered = True

@@ -195,7 +195,8 @@ class Turns:
             going = [run.run_id for run in bot.capture.live.values() if run.conversation_id == request.conversation_id]
             run_id = item.turn.run_id if item is not None else going[0] if going else None
         if run_id is None:
-            raise Invalid("Name the run or the conversation to stop; nothing is running there now.", code="not_running")
+            nothing = "Nothing is running in this conversation." if request.conversation_id else "Name what to stop."
+            raise Invalid(nothing, code="not_running")
         run = bot.capture.live.get(run_id) if item is None else item.run
         if item is not None:
             bot.queue.abort(item)
@@ -209,6 +210,8 @@ class Turns:
             await over.wait()
         if not over.is_set():
             detail = "It is still running; the bot has been asked to stop."
+            if not bot.connected:
+                detail = "The bot is not connected; it is asked to stop as soon as it is back."
             return AbortAnswer(run_id=run_id, state=RunState.STOPPING, detail=detail)
         if item is None and run is not None:
             return AbortAnswer(run_id=run_id, state=run.state)
