@@ -373,16 +373,16 @@ class TurnQueue:
         if run.done.is_set():
             return
         self._capture.tell(run, RunState.STOPPING)
-        if self._link is None or run.run_id in self.unanswered():
-            # Asked again when there is a connection, or when the peer has accepted it.
+        if self._link is None:
+            # Asked again when there is a connection.
             return
         try:
             known = await self._link[0].abort(run.session_key, run.run_id)
         except ConnectorError as exc:
             log.info("bot %s: stopping run %s: %s", self.bot_id, run.run_id, exc.detail)
             return
-        if not known and not run.done.is_set():
-            # It has ended just now, or the peer has lost it.
+        if not (known or run.done.is_set() or run.run_id in self.unanswered()):
+            # It has ended just now, or the peer has lost it. Before it was accepted it is asked once more then.
             self._capture.settle_soon(run)
 
 

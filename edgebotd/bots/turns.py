@@ -234,10 +234,9 @@ class Turns:
             message = messages.get(conn, turn.bot_id, turn.message_id)
             if message is None or Feature.CONTEXT not in hello.features:
                 return message, []
-            earlier = messages.page(
-                conn, turn.bot_id, turn.conversation_id, before_seq=message.seq, limit=CONTEXT_MESSAGES
-            )
-            return message, earlier
+            # Not those before it in the history: a reply to an earlier message may stand after one that waited.
+            newest = messages.page(conn, turn.bot_id, turn.conversation_id, limit=CONTEXT_MESSAGES)
+            return message, said_before(newest, turn.run_id)
 
         message, earlier = await self._database.read(load)
         if message is None:
@@ -263,8 +262,6 @@ class Turns:
             characters -= len(text)
             if characters < 0:
                 break
-            if message.state in ("pending", "failed") and message.role == "user":
-                continue
             files = []
             for part in message.parts:
                 if isinstance(part, AttachmentPart) and part.media_type.startswith("image/") and images > 0:
@@ -276,6 +273,23 @@ class Turns:
             if text or files:
                 context.append(ContextMessage(message.role, text, tuple(files)))
         return tuple(reversed(context))
+
+
+def said_before(newest_first: list[Message], run_id: str) -> list[Message]:
+    """Return what of a conversation was said when a run begins, newest first: each reply right after its message, and
+    nothing of what still waits, or was stopped or given up while it waited.
+    """
+    replies: dict[str, list[Message]] = {}
+    asked = {message.run_id for message in newest_first if message.role == "user"}
+    said: list[Message] = []
+    for message in newest_first:
+        if message.run_id == run_id:
+            continue
+        if message.role != "user" and message.run_id in asked:
+            replies.setdefault(message.run_id, []).append(message)
+        elif message.role != "user" or message.state == "final":
+            said += [*replies.pop(message.run_id, []), message]
+    return said
 
 
 def principal_key(principal: Principal) -> str:

@@ -139,6 +139,32 @@ async def test_stop_says_what_it_can_do(tmp_path: Path, autojump_clock: MockCloc
         assert stopping.state is RunState.STOPPING and "as soon as it is back" in (stopping.detail or "")
         house.connectors["echo"].refuse = None
         assert await house.told.wait_over(answer.run_id) is RunState.ABORTED
+        await house.until(lambda: not house.registry.get("echo").queue.busy)
         with pytest.raises(Invalid, match="in this conversation"):
             nothing = AbortRequest(conversation_id=answer.conversation_id)
             await house.registry.turns.abort(ADMIN, "echo", nothing)
+
+
+async def test_stop_is_asked_before_the_bot_has_answered(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with open_house(tmp_path) as house:
+        await house.connected()
+        connector = house.connectors["echo"]
+        send, abort, asked, stopped = connector.send, connector.abort, trio.Event(), trio.Event()
+
+        async def slow(turn: Outgoing) -> Accepted:
+            # A model's server that says nothing until its first word.
+            accepted = await send(turn)
+            asked.set()
+            await stopped.wait()
+            return accepted
+
+        async def end(session_key: str, run_id: str) -> bool:
+            stopped.set()
+            return await abort(session_key, run_id)
+
+        connector.send, connector.abort = slow, end  # type: ignore[method-assign]
+        answer = await house.send("[[long 19000]]")
+        await asked.wait()
+        began = trio.current_time()
+        assert await stop(house, answer.run_id) is RunState.ABORTED
+        assert trio.current_time() - began < 0.5

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from edgebotd.access import Grant
-from edgebotd.bots.connector import ConnectorError, Trouble
+from edgebotd.bots.connector import ConnectorError, Feature, Hello, Outgoing, Trouble
 from edgebotd.bots.echo import EchoPeer
 from edgebotd.bots.requests import AbortRequest, AttachmentIn
 from edgebotd.bots.runs import text_of
@@ -24,6 +24,8 @@ from edgebotd.events import (
     ToolCallPart,
     ToolResultPart,
 )
+from edgebotd.store import turns
+from edgebotd.store.turns import Turn
 from tests.bots.house import ADMIN, now, open_house, user
 
 
@@ -333,3 +335,51 @@ async def test_too_many_waiting_messages_are_refused(tmp_path: Path, autojump_cl
         with pytest.raises(Problem) as refused:
             await house.send("one too many", conversation=first.conversation_id)
         assert refused.value.status == 429 and now() > 0
+
+
+async def test_a_peer_without_memory_is_told_what_was_said_and_in_which_order(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with open_house(tmp_path) as house:
+        await house.connected()
+        first = await house.send("[[say one]]")
+        c = first.conversation_id
+        # Both are stored before the reply to the first one.
+        second, stopped = [await house.send(text, conversation=c) for text in ("[[say two]]", "[[say never]]")]
+        await house.registry.turns.abort(ADMIN, "echo", AbortRequest(run_id=stopped.run_id))
+        await house.told.wait_over(second.run_id)
+        third = await house.say("[[say three]]", conversation=c)
+        hello = Hello("1", frozenset({Feature.CONTEXT}))
+
+        async def told_for(run_id: str) -> list[str]:
+            turn = await house.database.read(lambda conn: turns.get(conn, run_id))
+            assert turn is not None
+            return [said.text for said in (await house.registry.turns.compose(turn, "key", hello)).context]
+
+        assert await told_for(third.run_id) == ["[[say one]]", "one", "[[say two]]", "two"]
+
+
+async def test_a_peer_without_memory_is_told_the_reply_that_came_while_the_message_waited(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with open_house(tmp_path) as house:
+        await house.connected()
+        composed: list[list[str]] = []
+        compose = house.registry.turns.compose
+        hello = Hello("1", frozenset({Feature.CONTEXT}))
+
+        async def watched(turn: Turn, key: str, _hello: Hello) -> Outgoing:
+            outgoing = await compose(turn, key, hello)
+            composed.append([said.text for said in outgoing.context])
+            return outgoing
+
+        house.registry.get("echo").queue.compose = watched
+        first = await house.send("[[say one]]")
+        texts = ("[[say two]]", "[[say three]]")
+        for answer in [await house.send(text, conversation=first.conversation_id) for text in texts]:
+            await house.told.wait_over(answer.run_id)
+        assert composed == [
+            [],
+            ["[[say one]]", "one"],
+            ["[[say one]]", "one", "[[say two]]", "two"],
+        ]
