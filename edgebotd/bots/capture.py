@@ -11,7 +11,7 @@ from edgebotd.bots.fill import Filled, Filling, ensure_conversation, put_message
 from edgebotd.bots.ids import new_id
 from edgebotd.bots.runs import MESSAGE_STATES, RUN_STATES, LiveRun
 from edgebotd.errors import Problem
-from edgebotd.events import BotActivity, ChatDelta, ChatStatus, Message, RunState
+from edgebotd.events import BotActivity, ChatDelta, ChatStatus, ErrorPart, Message, RunState
 from edgebotd.hub.hub import Hub
 from edgebotd.protocol.fields import encodable
 from edgebotd.protocol.run import (
@@ -236,7 +236,7 @@ class Capture:
                         role="assistant",
                         parts=parts,
                         state=MESSAGE_STATES[state],
-                        source="edgebotd" if asked is not None else "gateway",
+                        source="gateway" if asked is None else asked.source,
                         created_at=now,
                     ),
                     now=now,
@@ -307,7 +307,10 @@ class Capture:
                 left.append(run_id)
             elif reply is not None:
                 state = {"failed": RunState.FAILED, "aborted": RunState.ABORTED, "interrupted": RunState.INTERRUPTED}
-                await self.finish(maybe, state.get(reply.state, RunState.FINISHED))
+                errors = [part.message for part in reply.parts if isinstance(part, ErrorPart)]
+                await self.finish(
+                    maybe, state.get(reply.state, RunState.FINISHED), detail=errors[-1] if errors else None
+                )
             elif unknown is not None and maybe.state is RunState.STOPPING:
                 await self.finish(maybe, RunState.ABORTED)
             elif unknown is not None:

@@ -123,7 +123,8 @@ class Filling:
             run_id = f"h_{hashlib.sha256(f'{row.session_key} {row.key}'.encode()).hexdigest()[:24]}"
         if role == "assistant" and run_id in self._busy:
             return None
-        old = self._of_run(run_id, role)
+        of_run = self._of_run(run_id)
+        old = of_run.get(role)
         state = MESSAGE_STATES[RUN_STATES[row.outcome]]
         if old is not None and (role == "user" or old.state == "final" or not parts):
             # A user message on its way through our queue is ours to change.
@@ -139,7 +140,8 @@ class Filling:
                 role=role,
                 parts=parts,
                 state=state,
-                source="gateway" if old is None else old.source,
+                # A reply has the source of what it replies to.
+                source=next((of_run[of].source for of in (role, "user") if of in of_run), "gateway"),
                 created_at=self._now if row.created_at is None else row.created_at,
             )
             message = put_message(self._tx, message, [row.key], self._now)
@@ -153,11 +155,9 @@ class Filling:
         self._note(row, message)
         return message
 
-    def _of_run(self, run_id: str, role: str) -> Message | None:
-        for message in messages.by_run(self._tx.connection, self._bot_id, run_id):
-            if message.role == role and message.conversation_id == self.filled.conversation.id:
-                return message
-        return None
+    def _of_run(self, run_id: str) -> dict[str, Message]:
+        found = messages.by_run(self._tx.connection, self._bot_id, run_id)
+        return {m.role: m for m in reversed(found) if m.conversation_id == self.filled.conversation.id}
 
     def _twin(self, role: str, text: str, created_at: int | None) -> Message | None:
         words = text.split()

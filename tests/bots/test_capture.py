@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from edgebotd.bots.connector import ConnectorError, Trouble
 from edgebotd.bots.echo import EchoPeer
 from edgebotd.bots.runs import LiveRun, text_of
-from edgebotd.events import ErrorPart, Message, RunState, ToolCallPart
+from edgebotd.events import ChatStatus, ErrorPart, Message, RunState, ToolCallPart
 from edgebotd.protocol.run import (
     Outcome,
     PastMessage,
@@ -129,6 +129,21 @@ async def test_a_restart_finds_what_ended_meanwhile_and_interrupts_what_is_unkno
             assert peers["echo"].sent == []
 
 
+async def test_a_failure_that_only_the_history_tells_says_why(tmp_path: Path, autojump_clock: MockClock) -> None:
+    peers: dict[str, EchoPeer] = {}
+    async with open_store() as (database, hub):
+        async with open_life(database, hub, tmp_path, peers=peers) as house:
+            failed = await house.send("[[long 50]] [[error The model is tired]]", idempotency_key="k")
+            await house.told.wait_state(failed.run_id, RunState.STREAMING)
+        await trio.sleep(60)
+        async with open_life(database, hub, tmp_path, peers=peers) as house:
+            assert await house.told.wait_over(failed.run_id) is RunState.FAILED
+            told = [e for e in house.told.events if isinstance(e, ChatStatus) and e.run_id == failed.run_id]
+            assert told[-1].detail == "The model is tired"
+            again = await house.send("[[long 50]] [[error The model is tired]]", idempotency_key="k")
+            assert (again.state, again.detail) == (RunState.FAILED, "The model is tired")
+
+
 async def test_a_key_and_a_queue_outlive_a_restart_on_a_file(tmp_path: Path) -> None:
     database, peers = tmp_path / "edgebotd.sqlite", {"echo": EchoPeer(0.001, now)}
     away = ConnectorError(Trouble.BAD_CREDENTIALS, "The token is wrong.")
@@ -163,6 +178,30 @@ async def test_messages_of_other_surfaces_are_filled_in_once(tmp_path: Path, aut
         }
         (row,) = (await house.registry.chat.conversations(ADMIN, "echo")).items
         assert row.conversation.source == "gateway"
+
+
+async def test_a_reply_has_the_source_of_its_question_however_it_came(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    peers: dict[str, EchoPeer] = {}
+    async with open_store() as (database, hub):
+        async with open_life(database, hub, tmp_path, peers=peers) as house:
+            ours = await house.send("[[long 50]]")
+            await house.told.wait_state(ours.run_id, RunState.STREAMING)
+            deliver = house.registry.get("echo").capture.deliver
+            text = ({"type": "text", "text": "from the phone"},)
+            await deliver(PastMessage("phone-1:user", "user", SESSION, text, "phone-1"))
+            await deliver(RunDelta("phone-1", SESSION, 0, "to the phone"))
+            await deliver(RunEnded("phone-1", SESSION, Outcome.FINISHED, "to the phone"))
+        await trio.sleep(60)
+        async with open_life(database, hub, tmp_path, peers=peers) as house:
+            await house.told.wait_over(ours.run_id)
+            found = [(m.run_id, m.role, m.source) for m in await house.messages()]
+    assert sorted(found) == sorted(
+        (run_id, role, source)
+        for run_id, source in ((ours.run_id, "edgebotd"), ("phone-1", "gateway"))
+        for role in ("user", "assistant")
+    )
 
 
 async def test_a_run_that_the_gateway_started_is_shown_and_stored(tmp_path: Path, autojump_clock: MockClock) -> None:
