@@ -112,7 +112,7 @@ class SearchPage(Model):
 
 
 class ConnectRequest(Model):
-    """Connects a bot at run time, or edits one (then what is left out stays)."""
+    """Connects a bot at run time."""
 
     id: Annotated[str, Field(pattern=BOT_ID_PATTERN)]
     kind: Literal["openclaw", "openai", "echo"] = "openclaw"

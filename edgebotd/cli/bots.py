@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from edgebotd.cli.target import Target
 
 @click.group()
 def bots() -> None:
-    """List, show, connect and remove bots."""
+    """List, show, connect, edit and remove bots."""
 
 
 @bots.command("list")
@@ -86,18 +87,27 @@ def _words(name: str) -> str:
     return "".join(f" {char.lower()}" if char.isupper() else char for char in name.removesuffix("At"))
 
 
+def _shared_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the settings that `connect` and `edit` share."""
+    for option in (
+        click.pass_obj,
+        json_option,
+        click.option("--system-prompt", help="openai: said before each conversation."),
+        click.option("--model", help="openai: the model to ask for."),
+        click.option("--agent", help="openclaw: which agent of the gateway."),
+        click.option("--ask-token", is_flag=True, help="Ask for the token; it is not shown."),
+        click.option("--token-file", type=click.File("r"), help="File that holds the token; - for standard input."),
+        click.option("--name", help="The name that people see."),
+        click.option("--url", help="ws(s):// of the gateway, http(s):// of the API."),
+    ):
+        command = option(command)
+    return command
+
+
 @bots.command()
 @click.argument("bot")
 @click.option("--kind", type=click.Choice(["openclaw", "openai", "echo"]), default="openclaw", show_default=True)
-@click.option("--url", help="ws(s):// of the gateway, http(s):// of the API.")
-@click.option("--name", help="The name that people see.")
-@click.option("--token-file", type=click.File("r"), help="File that holds the token; - for standard input.")
-@click.option("--ask-token", is_flag=True, help="Ask for the token; it is not shown.")
-@click.option("--agent", help="openclaw: which agent of the gateway.")
-@click.option("--model", help="openai: the model to ask for.")
-@click.option("--system-prompt", help="openai: said before each conversation.")
-@json_option
-@click.pass_obj
+@_shared_options
 def connect(
     target: Target,
     bot: str,
@@ -116,25 +126,60 @@ def connect(
     BOT is its id for ever: 1 to 32 of a-z, 0-9 and -. The token never stands on the command line, where other users of
     the machine could read it.
     """
-    if token_file is not None and ask_token:
+    body = {"id": bot, "kind": kind, **_settings(url, name, _token(token_file, ask_token), agent, model, system_prompt)}
+    with target.client() as client:
+        answer = client.post("/api/bots/connect", body)
+    _print_verdict(bot, answer, as_json)
+
+
+@bots.command()
+@click.argument("bot")
+@_shared_options
+def edit(
+    target: Target,
+    bot: str,
+    url: str | None,
+    name: str | None,
+    token_file: Any,
+    ask_token: bool,
+    agent: str | None,
+    model: str | None,
+    system_prompt: str | None,
+    as_json: bool,
+) -> None:
+    """Change a bot that was connected at run time, such as a wrong token, and try it again.
+
+    What is left out stays as it is.
+    """
+    from edgebotd.cli.client import path
+
+    body = _settings(url, name, _token(token_file, ask_token), agent, model, system_prompt)
+    if not body:
+        raise click.UsageError("Say what to change, such as --token-file or --url.")
+    with target.client() as client:
+        answer = client.patch(path("/api/bots/{}", bot), body)
+    _print_verdict(bot, answer, as_json)
+
+
+def _token(token_file: Any, ask: bool) -> str | None:
+    if token_file is not None and ask:
         raise click.UsageError("--token-file and --ask-token exclude each other.")
-    token = token_file.read().strip() if token_file is not None else None
-    if ask_token:
+    token: str | None = token_file.read().strip() if token_file is not None else None
+    if ask:
         token = click.prompt("Token", hide_input=True, err=True)
     if token is not None and not token:
         raise click.ClickException("The token is blank.")
-    body = {
-        "id": bot,
-        "kind": kind,
-        "url": url,
-        "name": name,
-        "token": token,
-        "agentId": agent,
-        "model": model,
-        "systemPrompt": system_prompt,
-    }
-    with target.client() as client:
-        answer = client.post("/api/bots/connect", {key: value for key, value in body.items() if value is not None})
+    return token
+
+
+def _settings(
+    url: str | None, name: str | None, token: str | None, agent: str | None, model: str | None, prompt: str | None
+) -> dict[str, str]:
+    found = {"url": url, "name": name, "token": token, "agentId": agent, "model": model, "systemPrompt": prompt}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _print_verdict(bot: str, answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
@@ -143,7 +188,10 @@ def connect(
         # What a script asked for is not there yet.
         for name, value in answer["bot"].get("extra", {}).items():
             click.echo(clean(f"  {_words(name)}: {value}"))
-        note(f"{bot} is kept and tried again by itself; `edgebotd bots remove {bot}` forgets it.")
+        note(
+            f"{bot} is kept and tried again by itself; `edgebotd bots edit {bot}` corrects it, "
+            "`bots remove` forgets it."
+        )
         sys.exit(1)
 
 

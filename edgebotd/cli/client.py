@@ -107,6 +107,10 @@ class Client:
         """PUT JSON."""
         return self._call("PUT", path, json=body)
 
+    def patch(self, path: str, body: object) -> Any:
+        """PATCH JSON."""
+        return self._call("PATCH", path, json=body)
+
     def delete(self, path: str, **query: Any) -> Any:
         """DELETE."""
         return self._call("DELETE", path, params=query)

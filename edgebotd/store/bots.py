@@ -39,7 +39,7 @@ def add(conn: sqlite3.Connection, bot: StoredBot) -> None:
     """
     row = conn.execute("SELECT removed_at FROM bots WHERE id = ?", (bot.id,)).fetchone()
     if row is not None and row[0] is None:
-        raise Conflict("bot_exists", f"The bot '{bot.id}' exists already.")
+        raise Conflict("bot_exists", f"The bot '{bot.id}' exists already. Edit it, or choose another id.")
     if row is not None:
         raise Conflict(
             "bot_id_used", f"The id '{bot.id}' was that of a removed bot and is not given again. Choose another one."

@@ -196,8 +196,18 @@ def test_connecting_a_bot_tells_what_came_of_it(command: Command, script: Script
         "token": "tok",
     }
     assert result.stdout == "nova: It needs pairing.\n  request id: r1\n"
-    assert result.stderr == "nova is kept and tried again by itself; `edgebotd bots remove nova` forgets it.\n"
+    assert result.stderr == (
+        "nova is kept and tried again by itself; `edgebotd bots edit nova` corrects it, `bots remove` forgets it.\n"
+    )
     assert result.exit_code == 1
+
+
+def test_a_bot_is_corrected_where_it_is(command: Command, script: Script) -> None:
+    script.answers["PATCH", "/api/bots/nova"] = (200, {"ok": True, "message": "Connected.", "bot": {}})
+    result = command("bots", "edit", "nova", "--token-file", "-", "--agent", "main", input="tok\n")
+    assert script.seen("PATCH", "/api/bots/nova")[0].body == {"token": "tok", "agentId": "main"}
+    assert (result.stdout, result.exit_code) == ("nova: Connected.\n", 0)
+    assert command("bots", "edit", "nova").exit_code == 2
 
 
 # Messages
