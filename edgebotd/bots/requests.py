@@ -61,6 +61,14 @@ class AbortAnswer(Model):
     detail: str | None = None
 
 
+class RunAnswer(Model):
+    """How far a run is, or how it ended."""
+
+    run_id: RunId
+    state: RunState
+    detail: str | None = None
+
+
 class HistoryPage(Model):
     """Messages, newest first; `next` is opaque."""
 

@@ -18,7 +18,7 @@ from edgebotd.bots.conversations import create_conversation
 from edgebotd.bots.files import Files, check, part_of
 from edgebotd.bots.fill import put_message, restore_deleted
 from edgebotd.bots.ids import new_id
-from edgebotd.bots.requests import AbortAnswer, AbortRequest, SendAnswer, SendRequest
+from edgebotd.bots.requests import AbortAnswer, AbortRequest, RunAnswer, SendAnswer, SendRequest
 from edgebotd.bots.runs import text_of
 from edgebotd.bots.turnqueue import Item
 from edgebotd.config import ChatSettings
@@ -222,6 +222,22 @@ class Turns:
         if turn is None or turn.bot_id != bot.id:
             raise NotFound("run")
         return AbortAnswer(run_id=run_id, state=turn.state, detail=turn.detail)
+
+    async def run(self, principal: Principal, bot_id: str, run_id: str) -> RunAnswer:
+        """Return how far a run is: for who followed it on the stream and has missed its end.
+
+        Raises:
+            NotFound: no such bot or run for this principal; a run is forgotten a day after its end.
+        """
+        principal.require(bot_id, Grant.VIEW)
+        bot = self._get_bot(bot_id)
+        turn = await self._database.read(lambda conn: turns.get(conn, run_id))
+        live = bot.capture.live.get(run_id)
+        if turn is not None and turn.bot_id == bot.id and (turn.state.terminal or live is None):
+            return RunAnswer(run_id=run_id, state=turn.state, detail=turn.detail)
+        if live is None:
+            raise NotFound("run")
+        return RunAnswer(run_id=run_id, state=live.state)
 
     async def compose(self, turn: Turn, session_key: str, hello: Hello) -> Outgoing:
         """Make what goes to the peer out of what is stored.

@@ -78,7 +78,7 @@ class Turn:
                 # The stream stands before the message goes out, so nothing of the reply is missed.
                 if not self._ended.run_id:
                     self._send()
-                elif self._read_history():
+                elif self._catch_up():
                     return
             elif kind == "message" and data.get("runId", _run_of(data)) == self._ended.run_id and self._take(data):
                 self._complete()
@@ -123,6 +123,28 @@ class Turn:
         """Get what the stream did not bring: the stored message has the whole reply."""
         if self._ended.message is None and (not self._reply.complete or not self._reply.text):
             self._read_history()
+
+    def _catch_up(self) -> bool:
+        """Learn what became of the run while there was no stream; returns whether it has ended.
+
+        Its end is not told again, least of all by a daemon that was restarted, and need not have left a reply.
+        """
+        try:
+            run = self._client.get(path("/api/bots/{}/runs/{}", self._bot, self._ended.run_id))
+        except Unreachable:
+            return False  # the stream breaks as well, and we come again
+        except ApiError as exc:
+            if exc.status != 404:
+                return False
+            if not self._read_history():
+                self._ended.state = "interrupted"
+                self._ended.detail = "edgebotd knows nothing of it any more."
+            return True
+        if run["state"] not in TERMINAL:
+            return False
+        self._read_history()
+        self._ended.state, self._ended.detail = run["state"], run.get("detail")
+        return True
 
     def _read_history(self) -> bool:
         """Look for this run's stored reply; returns whether the run has ended."""

@@ -20,6 +20,7 @@ from edgebotd.bots.requests import (
     Exported,
     HistoryPage,
     PluginAnswer,
+    RunAnswer,
     SearchPage,
     SendAnswer,
     SendRequest,
@@ -51,6 +52,7 @@ class Turns(Protocol):
 
     async def send(self, principal: Principal, bot_id: str, request: SendRequest) -> SendAnswer: ...
     async def abort(self, principal: Principal, bot_id: str, request: AbortRequest) -> AbortAnswer: ...
+    async def run(self, principal: Principal, bot_id: str, run_id: str) -> RunAnswer: ...
 
 
 class Chat(Protocol):

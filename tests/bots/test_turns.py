@@ -246,6 +246,25 @@ async def test_abort_of_nothing_is_told(tmp_path: Path, autojump_clock: MockCloc
             await house.registry.turns.abort(ADMIN, "echo", AbortRequest(conversation_id=done.conversation_id))
 
 
+async def test_who_missed_an_end_can_ask_for_it(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with open_house(tmp_path) as house:
+        viewer = user(echo=Grant.VIEW)
+        run = house.registry.turns.run
+        answer = await house.send("[[long 500]]")
+        waits = await house.send("x", conversation=answer.conversation_id)
+        assert (await run(viewer, "echo", waits.run_id)).state is RunState.QUEUED
+        await house.told.wait_state(answer.run_id, RunState.STREAMING)
+        assert (await run(viewer, "echo", answer.run_id)).state is RunState.STREAMING
+        await house.told.wait_over(answer.run_id)
+        assert (await run(viewer, "echo", answer.run_id)).state is RunState.FINISHED
+        failed = await house.say("[[error The model is tired]]")
+        ended = await run(viewer, "echo", failed.run_id)
+        assert (ended.state, ended.detail) == (RunState.FAILED, "The model is tired")
+        for who, run_id in ((viewer, "r_unknown"), (user(other=Grant.OPERATE), answer.run_id)):
+            with pytest.raises(NotFound):
+                await run(who, "echo", run_id)
+
+
 async def test_a_lost_answer_is_sent_again_and_runs_once(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_house(tmp_path) as house:
         await house.connected()

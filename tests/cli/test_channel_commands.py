@@ -24,6 +24,7 @@ from tests.cli.daemon import AFTER_SEND, Script, frame, hello, serve
 
 SEND = ("POST", "/api/bots/atlas/chat/send")
 HISTORY = ("GET", "/api/bots/atlas/chat/history")
+RUN = ("GET", "/api/bots/atlas/runs/r1")
 ACCEPTED = (202, {"runId": "r1", "messageId": "m1", "conversationId": "c_1", "state": "started"})
 
 
@@ -87,7 +88,7 @@ def test_a_failed_run_exits_with_one_and_says_why(command: Command, script: Scri
 
 def test_a_stream_that_breaks_in_mid_reply_is_resumed_with_its_cursor(command: Command, script: Script) -> None:
     script.answers[SEND] = ACCEPTED
-    script.answers[HISTORY] = (200, {"items": [], "next": None})
+    script.answers[RUN] = (200, {"runId": "r1", "state": "streaming"})
     script.streams = [
         hello() + AFTER_SEND + _delta(0, "one ", id="cur1"),
         hello("exact") + _delta(4, "two", id="cur2") + _status("finished"),
@@ -100,19 +101,42 @@ def test_a_stream_that_breaks_in_mid_reply_is_resumed_with_its_cursor(command: C
 
 def test_a_gap_is_mended_from_the_snapshot_or_the_stored_message(command: Command, script: Script) -> None:
     script.answers[SEND] = ACCEPTED
-    script.answers[HISTORY] = (200, {"items": [], "next": None})
     script.streams = [
         hello() + AFTER_SEND + _delta(0, "one ", id="a"),
         hello("gap", reason="evicted") + _delta(0, "one two three", id="b"),
         hello("gap", reason="evicted"),
     ]
     # By the third connect the run is over.
-    answers = iter([(200, {"items": []}), (200, {"items": [_message("one two three four")]})])
-    script.answers[HISTORY] = lambda _: next(answers)
+    answers = iter([(200, {"state": "streaming"}), (200, {"state": "finished"})])
+    script.answers[RUN] = lambda _: next(answers)
+    script.answers[HISTORY] = (200, {"items": [_message("one two three four")]})
     result = command("chat", "atlas", "hi")
     assert result.exit_code == 0, result.output
     assert result.stdout == "one two three four\n"
     assert "gap: some events are missing (evicted)" in result.stderr
+
+
+@pytest.mark.parametrize("verdict", ["gap", "exact"])
+@pytest.mark.parametrize(
+    ("run", "words", "status"),
+    [
+        ((200, {"state": "failed", "detail": "It could not be sent."}), "The run failed: It could not be sent.", 1),
+        ((200, {"state": "aborted"}), "Stopped.", 1),
+        ((200, {"state": "finished"}), "", 0),
+        ((404, {"detail": "No such run."}), "The run was interrupted: edgebotd knows nothing of it any more.", 1),
+    ],
+)
+def test_a_run_that_ended_without_a_reply_while_there_was_no_stream_ends_the_command(
+    verdict: str, run: tuple[int, dict[str, Any]], words: str, status: int, command: Command, script: Script
+) -> None:
+    script.answers |= {SEND: ACCEPTED, HISTORY: (200, {"items": [], "next": None}), RUN: run}
+    # The one that it ends on breaks as well, for a command that waits on.
+    waits_on = hello() + _status("failed", detail="It waits on.")
+    script.streams = [hello() + AFTER_SEND + _status("started"), hello(verdict, reason="evicted"), waits_on]
+    result = command("chat", "atlas", "hi")
+    assert result.exit_code == status, result.output
+    assert words in result.stderr.splitlines() if words else "run" not in result.stderr
+    assert len(script.streams) == 1
 
 
 def test_a_text_that_was_replaced_is_shown_anew(command: Command, script: Script) -> None:

@@ -18,6 +18,7 @@ from edgebotd.bots.requests import (
     Exported,
     HistoryPage,
     PluginAnswer,
+    RunAnswer,
     SearchPage,
     SendAnswer,
     SendRequest,
@@ -84,6 +85,9 @@ class FakeTurns:
 
     async def abort(self, principal: Principal, bot_id: str, request: Any) -> AbortAnswer:
         return AbortAnswer(run_id="r_1", state=RunState.ABORTED)
+
+    async def run(self, principal: Principal, bot_id: str, run_id: str) -> RunAnswer:
+        return RunAnswer(run_id="r_1", state=RunState.STREAMING)
 
 
 @dataclass

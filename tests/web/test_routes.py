@@ -30,6 +30,7 @@ PARAMETERS = {
     "session_id": "s_none",
     "token_id": "t_none",
     "stream_id": "s_none",
+    "run_id": "r_none",
     "sha256": "a" * 64,
     "file...": "page.js",
 }

@@ -14,6 +14,7 @@ from edgebotd.bots.requests import (
     ConversationPage,
     HistoryPage,
     ReadRequest,
+    RunAnswer,
     SearchPage,
     SendAnswer,
     SendRequest,
@@ -82,6 +83,7 @@ class ChatRoutes:
             route("POST", bot + "/chat/send", self.send, status=202),
             route("POST", bot + "/chat/abort", self.abort),
             route("GET", bot + "/chat/history", self.history),
+            route("GET", bot + "/runs/{run_id}", self.run),
             route("GET", bot + "/conversations", self.conversations),
             route("POST", bot + "/conversations", self.create, status=201),
             route("GET", conversation, self.show),
@@ -111,6 +113,10 @@ class ChatRoutes:
     async def history(self, call: Call, query: HistoryQuery) -> HistoryPage:
         """Read messages, newest first."""
         return await self._history(call.caller, call.parameters["bot_id"], query)
+
+    async def run(self, call: Call) -> RunAnswer:
+        """Show how far a run is; one that was asked for here is known for a day after its end."""
+        return await self._turns.run(call.principal, call.parameters["bot_id"], call.parameters["run_id"])
 
     async def conversations(self, call: Call, query: PageQuery) -> ConversationPage:
         """List conversations, the one that changed last first."""
