@@ -41,6 +41,8 @@ class LiveRun:
         self.ending = False
         self.doubtful = False
         """True while only a history says that it runs: nothing has come of it over this connection."""
+        self.unstopped: str | None = None
+        """Why the peer did not take the last wish to stop it."""
         self.whole = True
         """False once text was missed: the end must come from history."""
         self._pieces: list[str] = []

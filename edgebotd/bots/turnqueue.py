@@ -192,7 +192,7 @@ class TurnQueue:
 
     def abort(self, item: Item) -> None:
         """Stop a turn: one that was not sent ends at once, one that runs when the peer says so."""
-        if item.aborted:
+        if item.aborted and (item.run is None or item.run.unstopped is None):
             return
         item.aborted = True
         if item.run is not None and not item.refused:
@@ -380,7 +380,11 @@ class TurnQueue:
             known = await self._link[0].abort(run.session_key, run.run_id)
         except ConnectorError as exc:
             log.info("bot %s: stopping run %s: %s", self.bot_id, run.run_id, exc.detail)
+            run.unstopped = exc.detail
+            if not run.done.is_set():
+                self._capture.tell(run, run.state, f"The bot was asked to stop, and does not: {exc.detail}")
             return
+        run.unstopped = None
         if not (known or run.done.is_set() or run.run_id in self.unanswered()):
             # It has ended just now, or the peer has lost it. Before it was accepted it is asked once more then.
             self._capture.settle_soon(run)

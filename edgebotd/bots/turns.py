@@ -210,6 +210,9 @@ class Turns:
             await over.wait()
         if not over.is_set():
             detail = "It is still running; the bot has been asked to stop."
+            run = bot.capture.live.get(run_id)
+            if run is not None and run.unstopped is not None:
+                detail = f"It is still running; the bot was asked to stop, and does not: {run.unstopped}"
             if not bot.connected:
                 detail = "The bot is not connected; it is asked to stop as soon as it is back."
             return AbortAnswer(run_id=run_id, state=RunState.STOPPING, detail=detail)

@@ -145,6 +145,28 @@ async def test_stop_says_what_it_can_do(tmp_path: Path, autojump_clock: MockCloc
             await house.registry.turns.abort(ADMIN, "echo", nothing)
 
 
+async def test_a_refused_stop_says_why_and_can_be_asked_again(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with open_house(tmp_path) as house:
+        connector = house.connectors["echo"]
+        good = connector.abort
+
+        async def refuse(session_key: str, run_id: str) -> bool:
+            await trio.lowlevel.checkpoint()
+            raise ConnectorError(Trouble.NO_RIGHTS, "The scope operator.write is missing.")
+
+        connector.abort = refuse  # type: ignore[method-assign]
+        answer = await house.send("[[long 19000]]")
+        await house.told.wait_state(answer.run_id, RunState.STREAMING)
+        asked = AbortRequest(run_id=answer.run_id)
+        refused = await house.registry.turns.abort(ADMIN, "echo", asked)
+        words = "the bot was asked to stop, and does not: The scope operator.write is missing."
+        assert refused.state is RunState.STOPPING and (refused.detail or "").endswith(words)
+        told = [e.detail or "" for e in house.told.events if isinstance(e, ChatStatus)]
+        assert told[-1].lower() == words.lower()
+        connector.abort = good  # type: ignore[method-assign]
+        assert await stop(house, answer.run_id) is RunState.ABORTED
+
+
 async def test_stop_is_asked_before_the_bot_has_answered(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_house(tmp_path) as house:
         await house.connected()
