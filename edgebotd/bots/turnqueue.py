@@ -94,10 +94,11 @@ class TurnQueue:
             key = await self._database.read(partial(_session_key, conversation_id=turn.conversation_id))
             if key is None:
                 continue
-            item = Item(turn, key, trio.Event())
+            item = Item(turn, key, trio.Event(), aborted=turn.state is RunState.STOPPING)
             detail = self._why
-            if turn.state is not RunState.QUEUED:
+            if turn.started_at is not None:
                 item.run = self._capture.begin(turn.run_id, turn.conversation_id, key)
+                item.run.state = turn.state
                 # Without an answer the bot may not have got it: it is sent again, and runs once.
                 item.answered = turn.detail != SENDING
                 item.unsure = not item.answered

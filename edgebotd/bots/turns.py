@@ -201,6 +201,8 @@ class Turns:
         if item is not None:
             bot.queue.abort(item)
             over = item.over
+            # Before any answer: what was asked to stop is not sent by a later life either.
+            await self._database.write(lambda tx: turns.note_stop(tx.connection, run_id))
         elif run is not None:
             bot.queue.abort_run(run)
             over = run.done

@@ -105,18 +105,24 @@ def open_of_bot(conn: sqlite3.Connection, bot_id: str) -> list[Turn]:
 def set_state(
     conn: sqlite3.Connection, run_id: str, state: RunState, now: int, detail: str | None = None
 ) -> Turn | None:
-    """Set a turn's state and detail; note when it started or ended. A turn that has ended stays as it is.
+    """Set a turn's state and detail; note when it started or ended. A turn that has ended stays as it is, and one that
+    is to be stopped stays so until it ends.
 
     Returns the changed turn; None where there is no such turn or it had ended before.
     """
     row = conn.execute(
-        "UPDATE turns SET state = ?2, detail = ?3,"
+        "UPDATE turns SET state = CASE WHEN state = 'stopping' AND NOT ?5 THEN state ELSE ?2 END, detail = ?3,"
         " started_at = CASE WHEN ?2 = 'queued' THEN started_at ELSE coalesce(started_at, ?4) END,"
         " ended_at = CASE WHEN ?5 THEN ?4 END"
         f" WHERE run_id = ?1 AND ended_at IS NULL RETURNING {_COLUMNS}",
         (run_id, state.value, detail, now, int(state.terminal)),
     ).fetchone()
     return None if row is None else _turn(row)
+
+
+def note_stop(conn: sqlite3.Connection, run_id: str) -> None:
+    """Note that a turn is to be stopped, whatever else is known of it. One that has ended stays as it is."""
+    conn.execute("UPDATE turns SET state = ? WHERE run_id = ? AND ended_at IS NULL", (RunState.STOPPING.value, run_id))
 
 
 def purge(conn: sqlite3.Connection, ended_before: int) -> int:

@@ -10,11 +10,12 @@ import trio
 from trio.testing import MockClock
 
 from edgebotd.bots.connector import Accepted, ConnectorError, Outgoing, Trouble
+from edgebotd.bots.echo import EchoPeer
 from edgebotd.bots.requests import AbortRequest
 from edgebotd.bots.runs import text_of
 from edgebotd.errors import Invalid
 from edgebotd.events import ChatStatus, RunState
-from tests.bots.house import ADMIN, House, open_house
+from tests.bots.house import ADMIN, House, open_house, open_life, open_store
 
 AWAY = ConnectorError(Trouble.REFUSED, "Nothing answers.")
 
@@ -127,6 +128,41 @@ async def test_stop_while_it_is_unknown_whether_the_bot_has_it_sends_it_no_secon
         assert await stop(house, answer.run_id) is RunState.ABORTED
         assert offered == [answer.run_id]
         assert house.told.states(answer.run_id)[-2:] == [RunState.STOPPING, RunState.ABORTED]
+
+
+@pytest.mark.parametrize("moment", ["composing", "sent", "arrived"])
+async def test_what_was_stopped_before_the_bot_accepted_it_is_not_sent_after_a_restart(
+    moment: str, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    peers: dict[str, EchoPeer] = {}
+    async with open_store() as (database, hub):
+        async with open_life(database, hub, tmp_path, peers=peers) as house:
+            await house.connected()
+            connector, reached = house.connectors["echo"], trio.Event()
+            good = connector.send
+
+            async def hang(*turn: Any) -> Any:
+                if moment == "arrived":
+                    await good(*turn)
+                reached.set()
+                await trio.sleep_forever()
+
+            async def deaf(session_key: str, run_id: str) -> bool:
+                await trio.lowlevel.checkpoint()
+                return True
+
+            connector.abort = deaf  # type: ignore[method-assign]
+            if moment == "composing":
+                house.registry.get("echo").queue.compose = hang
+            else:
+                connector.send = hang  # type: ignore[method-assign, assignment]
+            answer = await house.send("[[long 1500]]")
+            await reached.wait()
+            assert await stop(house, answer.run_id) is RunState.STOPPING
+        sent = list(peers["echo"].sent)
+        async with open_life(database, hub, tmp_path, peers=peers) as house:
+            assert await house.told.wait_over(answer.run_id) is RunState.ABORTED
+            assert peers["echo"].sent == sent
 
 
 async def test_stop_says_what_it_can_do(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -45,6 +45,18 @@ def test_a_turn_notes_when_it_started_and_ended_and_an_end_is_for_ever(conn: sql
     assert turns.set_state(conn, "r9", RunState.FINISHED, 500) is None
 
 
+def test_a_turn_that_is_to_be_stopped_stays_so_until_it_ends(conn: sqlite3.Connection) -> None:
+    turns.insert(conn, turn("r1"))
+    turns.note_stop(conn, "r1")
+    assert turns.get(conn, "r1") == replace(turn("r1"), state=RunState.STOPPING)
+    started = turns.set_state(conn, "r1", RunState.STARTED, 200, "why")
+    assert started == replace(turn("r1"), state=RunState.STOPPING, started_at=200, detail="why")
+    ended = turns.set_state(conn, "r1", RunState.FINISHED, 300)
+    assert ended is not None and ended.state is RunState.FINISHED
+    turns.note_stop(conn, "r1")
+    assert turns.get(conn, "r1") == ended
+
+
 def test_a_key_counts_per_bot_and_principal_and_not_for_ever(conn: sqlite3.Connection) -> None:
     turns.insert(conn, turn("r1", key="k", created_at=100))
     turns.insert(conn, turn("r2", key="k", created_at=200))
