@@ -110,11 +110,15 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class AttachmentLimits:
-    """What a peer takes. Sizes in bytes of the file; `media_types` None: any, else exact types or `image/*`."""
+    """What a peer takes. Sizes in bytes of the file; `media_types` None: any, else exact types or `image/*`.
+
+    `max_total_bytes` is for all files of one message together; None where only each one counts.
+    """
 
     max_bytes: int
     max_image_bytes: int | None = None
     media_types: frozenset[str] | None = None
+    max_total_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -94,6 +94,29 @@ def check(name: str, media_type: str, size: int, hello: Hello | None, limit: int
     if limits.media_types is not None and not _taken(media_type, limits.media_types):
         kinds = ", ".join(sorted(limits.media_types))
         raise Problem(415, "attachment_type_refused", f"This bot does not take '{name}' ({media_type}), only {kinds}.")
+
+
+def total_limit(hello: Hello | None, limit: int) -> int:
+    """Return how many bytes the files of one message may have together."""
+    most = None if hello is None or hello.attachments is None else hello.attachments.max_total_bytes
+    return limit if most is None else min(most, limit)
+
+
+def check_total(sizes: Iterable[int], hello: Hello | None, limit: int) -> None:
+    """Pass files that fit together: a message goes to the bot in one piece.
+
+    Raises:
+        Problem: 413 too large; in words.
+    """
+    total, most = sum(sizes), total_limit(hello, limit)
+    if total > most:
+        raise Problem(
+            413,
+            "attachments_too_large",
+            f"The files have {_bytes(total)} together; this bot takes {_bytes(most)} at most in one message."
+            " Send them in several.",
+            extra={"maxTotalBytes": most},
+        )
 
 
 def part_of(sha256: str, name: str, media_type: str, size: int) -> AttachmentPart:

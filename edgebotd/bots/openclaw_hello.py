@@ -36,7 +36,9 @@ def hello_of(hello: openclaw.Hello, missing: list[str]) -> Hello:
         version=hello.version,
         features=frozenset(features),
         attachments=AttachmentLimits(
-            max_bytes=min(hello.max_attachment_bytes, largest), max_image_bytes=min(hello.max_image_bytes, largest)
+            max_bytes=min(hello.max_attachment_bytes, largest),
+            max_image_bytes=min(hello.max_image_bytes, largest),
+            max_total_bytes=largest,
         ),
         boot_id=hello.boot_id,
         missing=tuple(missing),

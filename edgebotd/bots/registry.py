@@ -17,7 +17,7 @@ from edgebotd.access import Grant, Principal
 from edgebotd.bots.bot import Bot
 from edgebotd.bots.chat import Chat
 from edgebotd.bots.connector import Accepted, Connector, ConnectorError, Deliver, HelloStatus, Outgoing, Trouble
-from edgebotd.bots.files import Files
+from edgebotd.bots.files import Files, total_limit
 from edgebotd.bots.incoming import Incoming
 from edgebotd.bots.keyring import Keyring
 from edgebotd.bots.kinds import MakeConnector, Wanted, make_connector, options, options_of
@@ -119,6 +119,7 @@ class Registry:
             rules = AttachmentRules(
                 max_bytes=most,
                 max_image_bytes=min(most, hello.attachments.max_image_bytes or most),
+                max_total_bytes=total_limit(hello, self._chat.attachment_max_bytes),
                 media_types=None if kinds is None else tuple(sorted(kinds)),
             )
         return BotDetail(

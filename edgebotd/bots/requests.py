@@ -146,10 +146,11 @@ class EditRequest(Model):
 
 
 class AttachmentRules(Model):
-    """What a bot takes, in bytes; told before anything is sent."""
+    """What a bot takes, in bytes; told before anything is sent. `max_total_bytes`: all files of one message."""
 
     max_bytes: int
     max_image_bytes: int
+    max_total_bytes: int
     media_types: tuple[str, ...] | None = None
 
 

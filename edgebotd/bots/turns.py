@@ -15,7 +15,7 @@ from edgebotd.access import Grant, Kind, Principal
 from edgebotd.bots.bot import Bot
 from edgebotd.bots.connector import ContextMessage, Feature, Hello, Outgoing, OutgoingFile
 from edgebotd.bots.conversations import create_conversation
-from edgebotd.bots.files import Files, check, part_of
+from edgebotd.bots.files import Files, check, check_total, part_of
 from edgebotd.bots.fill import put_message, restore_deleted
 from edgebotd.bots.ids import new_id
 from edgebotd.bots.requests import AbortAnswer, AbortRequest, RunAnswer, SendAnswer, SendRequest
@@ -107,6 +107,7 @@ class Turns:
             return _repeated(before, fingerprint)
         for file in request.attachments:
             check(file.name, file.media_type, len(file.data), bot.hello, self._chat.attachment_max_bytes)
+        check_total([len(file.data) for file in request.attachments], bot.hello, self._chat.attachment_max_bytes)
         if request.conversation_id is not None:
             bot.queue.room(request.conversation_id)
         parts: list[Part] = [TextPart(text=request.text)] if request.text else []
@@ -265,6 +266,7 @@ class Turns:
         files = [part for part in message.parts if isinstance(part, AttachmentPart)]
         for part in files:
             check(part.name, part.media_type, part.size, hello, self._chat.attachment_max_bytes)
+        check_total([part.size for part in files], hello, self._chat.attachment_max_bytes)
         return Outgoing(
             turn.run_id,
             turn.conversation_id,

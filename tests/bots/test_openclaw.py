@@ -462,7 +462,7 @@ async def test_what_is_too_large_is_refused_before_it_ends_the_connection(gatewa
     async with connected(gateway) as session:
         assert session.hello is not None and session.hello.attachments is not None
         most = session.hello.attachments.max_bytes
-        assert most < 600_000 * 3 // 4
+        assert most < 600_000 * 3 // 4 and session.hello.attachments.max_total_bytes == most
         turn = session.turn("x")
         files = tuple(OutgoingFile(f"{n}.bin", "application/octet-stream", b"x" * most) for n in range(3))
         with pytest.raises(ConnectorError) as caught:

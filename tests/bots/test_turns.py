@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -327,6 +328,25 @@ async def test_what_may_not_be_sent_is_told_before(tmp_path: Path, autojump_cloc
             await house.send("look", attachments=(big,))
         assert refused.value.status == 413 and "5.0 MiB" in refused.value.detail
         assert await house.messages() == []
+
+
+async def test_files_that_are_too_large_together_are_told_before(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with open_house(tmp_path) as house:
+        await house.connected()
+        bot = house.registry.get("echo")
+        assert bot.hello is not None and bot.hello.attachments is not None
+        rules = house.registry.detail("echo").attachments
+        assert rules is not None and rules.max_total_bytes >= rules.max_bytes
+        bot.hello = replace(bot.hello, attachments=replace(bot.hello.attachments, max_total_bytes=2000))
+        rules = house.registry.detail("echo").attachments
+        assert rules is not None and rules.max_total_bytes == 2000
+        file = AttachmentIn.model_validate({"name": "a.bin", "mediaType": "application/x", "data": ""})
+        fits, too_large = (file.model_copy(update={"data": bytes(size)}) for size in (1000, 1001))
+        with pytest.raises(Problem) as refused:
+            await house.send("look", attachments=(fits, too_large))
+        assert refused.value.status == 413 and "2001 bytes together" in refused.value.detail
+        assert await house.messages() == []
+        await house.say("look", attachments=(fits, fits))
 
 
 async def test_a_file_reaches_the_bot_and_those_who_may_see_it(tmp_path: Path, autojump_clock: MockClock) -> None:
