@@ -66,6 +66,8 @@ class Capture:
         self._now = now
         self._tell_activity = tell_activity
         self._want_history = want_history
+        self._shown: LiveRun | None = None
+        """Whose activity was told last."""
         self._conversations: dict[str, str] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
 
@@ -177,8 +179,19 @@ class Capture:
             conversation_id=None if run is None else run.conversation_id,
             since_at=self._now(),
         )
+        self._shown = run
+        if run is not None:
+            run.activity = (activity, detail)
         self._hub.publish(self.bot_id, event)
         self._tell_activity(activity, detail)
+
+    def _rest_of_activity(self) -> None:
+        """Tell what the bot still does: nothing, where all that is left was not sent or has shown nothing."""
+        for run in reversed(self.live.values()):
+            if run.activity is not None:
+                self._activity(*run.activity, run)
+                return
+        self._activity("idle", None)
 
     # Ends
 
@@ -251,8 +264,8 @@ class Capture:
         finally:
             # Cancelled here, the write still happens; the order holds because a publish queues behind it.
             self.tell(run, state, detail)
-            if not self.live:
-                self._activity("idle", None)
+            if not self.live or self._shown is run:
+                self._rest_of_activity()
             run.done.set()
 
     def settle_soon(self, run: LiveRun) -> None:

@@ -41,6 +41,8 @@ class LiveRun:
         self.ending = False
         self.doubtful = False
         """True while only a history says that it runs: nothing has come of it over this connection."""
+        self.activity: tuple[str, str | None] | None = None
+        """What was last told of what the peer does for it: word, detail. None while nothing came of it."""
         self.unstopped: str | None = None
         """Why the peer did not take the last wish to stop it."""
         self.whole = True

@@ -91,6 +91,24 @@ async def test_stop_of_what_the_bot_refuses_ends_it_at_once_and_for_good(
         assert [text_of(m.parts) for m in await house.messages()] == ["[[say never]]", "[[say well]]", "well"]
 
 
+async def test_a_bot_whose_last_run_ended_is_idle_whatever_waits_to_be_sent(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with open_house(tmp_path) as house:
+        await house.connected()
+        bot = house.registry.get("echo")
+        runs = [await house.send("[[long 50]]"), await house.send("[[long 100]]")]
+        for run in runs:
+            await house.told.wait_state(run.run_id, RunState.STREAMING)
+        draining(house)
+        waits = await house.send("[[say later]]")
+        await house.told.wait(lambda e: isinstance(e, ChatStatus) and "Not sent yet" in (e.detail or ""))
+        for run, activity in zip(runs, ("streaming", "idle"), strict=True):
+            await house.told.wait_over(run.run_id)
+            assert bot.activity == (activity, None)
+        assert waits.run_id in bot.capture.live
+
+
 async def test_what_was_refused_is_not_told_as_going_on_when_the_connection_breaks(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
