@@ -36,7 +36,7 @@ from edgebotd.events import ALL, BotState, JobStatus
 from edgebotd.hub.hub import Hub, open_hub
 from edgebotd.hub.settings import HubSettings
 from edgebotd.jobs.retention import PERIOD_SECONDS, Keep, Retention
-from edgebotd.people.accounts import Accounts
+from edgebotd.people.accounts import Accounts, warn_of_reserved_ids
 from edgebotd.people.audit import SYSTEM
 from edgebotd.people.directory import People, open_people
 from edgebotd.people.passwords import Passwords
@@ -182,6 +182,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
     )
     people = await stack.enter_async_context(open_people(database, now=wall_clock))
     people.subscribe(partial(hub.rescope, people.refresh))
+    warn_of_reserved_ids(people)
     registry = await stack.enter_async_context(
         open_bots(database, hub, settings.bots, settings.chat, state_dir, now=wall_clock, rng=rng)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sqlite3
 from typing import Any, Final
@@ -15,6 +16,8 @@ from edgebotd.people.passwords import Passwords
 from edgebotd.people.record import Record
 from edgebotd.store import sessions, users
 from edgebotd.store.users import User
+
+log = logging.getLogger(__name__)
 
 RESERVED_IDS: Final = frozenset({LOCAL_USER_ID, SYSTEM.user_id})
 """What the audit calls those who are no users."""
@@ -33,6 +36,17 @@ def check_user_id(user_id: str) -> None:
         raise Invalid("A user id has 1 to 32 of a-z, 0-9 and '-', and begins with a letter or a digit.")
     if user_id in RESERVED_IDS:
         raise Invalid(f"The user id '{user_id}' is reserved. Choose another one.")
+
+
+def warn_of_reserved_ids(people: People) -> None:
+    """Say in the log where a user has an id that stands for somebody else, as an older store may have it."""
+    for user_id in sorted(RESERVED_IDS):
+        if people.record(user_id) is not None:
+            log.warning(
+                "the user '%s' has an id that is reserved, and shares read markers and lines of the audit with whom it"
+                " stands for: add a user with another id and remove this one (edgebotd user add, user remove)",
+                user_id,
+            )
 
 
 class Accounts:

@@ -13,14 +13,14 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from edgebotd.access import Grant, Scope, local_admin
 from edgebotd.errors import Conflict, Forbidden, Invalid, NotFound
-from edgebotd.people.accounts import Accounts
+from edgebotd.people.accounts import Accounts, warn_of_reserved_ids
 from edgebotd.people.audit import SYSTEM
 from edgebotd.people.directory import TOUCH_SECONDS, People, open_people
 from edgebotd.people.passwords import Passwords
 from edgebotd.people.record import read_record
 from edgebotd.people.tokens import Tokens
 from edgebotd.store import tokens, users
-from edgebotd.store.database import Database, open_database
+from edgebotd.store.database import Database, Transaction, open_database
 
 START = 1_800_000_000_000
 
@@ -133,6 +133,24 @@ async def test_ids_that_no_user_may_have(autojump_clock: MockClock, user_id: str
     async with opened() as (_, accounts, _made):
         with pytest.raises(Invalid):
             await accounts.add(SYSTEM, user_id, "x", admin=False, password=None)
+
+
+async def test_a_reserved_id_from_an_older_store_works_on_and_is_told_at_the_start(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_database(None) as database:
+        made = [users.User(user_id, user_id, False, None, 1) for user_id in ("ann", "local")]
+
+        def write(tx: Transaction) -> None:
+            for user in made:
+                users.add(tx.connection, user)
+
+        await database.write(write)
+        async with open_people(database, now=now) as people:
+            warn_of_reserved_ids(people)
+            assert people.record("local") is not None
+    (told,) = caplog.messages
+    assert told.startswith("the user 'local' has an id that is reserved")
 
 
 async def test_use_is_written_once_a_minute_all_in_one_go(autojump_clock: MockClock) -> None:

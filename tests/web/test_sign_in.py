@@ -85,6 +85,11 @@ async def test_the_setup_code_makes_the_first_admin_once(autojump_clock: MockClo
         more = await house.client.post("/api/setup", {"code": code})
         assert (more.status, more.code) == (422, "setup_incomplete")
         body = {"code": code, "userId": "root-of-all", "password": PASSWORD}
+        reserved = await house.client.post("/api/setup", {**body, "userId": "local"})
+        assert (reserved.status, reserved.json["detail"]) == (
+            400,
+            "The user id 'local' is reserved. Choose another one.",
+        )
         done = await house.client.post("/api/setup", body)
         assert done.status == 200
         assert (await house.client.with_cookie(done.cookie).get("/api/me")).json["admin"] is True
