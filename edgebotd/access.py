@@ -121,7 +121,7 @@ class Principal:
         """
         grant = self.grant_on(bot_id)
         if grant is None:
-            raise NotFound("bot")
+            raise NotFound("bot", bot_id)
         if grant < needed:
             raise Forbidden(
                 f"This needs the grant '{needed.name.lower()}' on the bot; yours is '{grant.name.lower()}'."
@@ -136,7 +136,7 @@ class Principal:
         """
         narrowed_out = self.bots is not None and bot_id not in self.bots
         if narrowed_out or not (self.every_bot or bot_id in self.grants):
-            raise NotFound("bot")
+            raise NotFound("bot", bot_id)
         if self.scopes is None or Scope.PUBLISH not in self.scopes:
             raise Forbidden("Publishing needs a token with the scope 'publish' on this bot.")
 

@@ -42,10 +42,21 @@ class Problem(EdgebotdError):
 
 
 class NotFound(Problem):
-    """The thing does not exist, or the asker may not know that it does (CHANNEL section 5, access)."""
+    """The thing does not exist, or the asker may not know that it does (CHANNEL section 5, access).
 
-    def __init__(self, what: str) -> None:
-        super().__init__(404, "not_found", f"No such {what}.")
+    Args:
+        name: what the asker called it. Never what we know of it: the words are the same for both cases.
+    """
+
+    def __init__(self, what: str, name: str | None = None) -> None:
+        named = "" if name is None else f": '{_shown(name)}'"
+        super().__init__(404, "not_found", f"No such {what}{named}.")
+
+
+def _shown(name: str) -> str:
+    """Return what somebody typed as it may stand in one line of a terminal or a log."""
+    kept = "".join(c if c.isprintable() else "?" for c in name[:65])
+    return kept if len(kept) <= 64 else kept[:63] + "…"
 
 
 class Forbidden(Problem):

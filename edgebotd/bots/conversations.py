@@ -99,7 +99,7 @@ class Conversations:
         def write(tx: Transaction) -> tuple[Conversation, str]:
             stored = bot_rows.get(tx.connection, bot_id)
             if stored is None:
-                raise NotFound("bot")
+                raise NotFound("bot", bot_id)
             return create_conversation(tx, stored, made_id, title, now)
 
         made, key = await self._hub.transact(write)
@@ -203,7 +203,7 @@ def known_bot(conn: sqlite3.Connection, bot_id: str) -> None:
         NotFound: there never was one.
     """
     if bot_rows.number_of(conn, bot_id) is None:
-        raise NotFound("bot")
+        raise NotFound("bot", bot_id)
 
 
 def found_in(conn: sqlite3.Connection, bot_id: str, conversation_id: str) -> Conversation:

@@ -121,7 +121,7 @@ def _place(tx: Transaction, told: PluginMessage, source: str, now: int) -> tuple
         return found, None
     bot = bot_rows.get(tx.connection, told.bot_id)
     if bot is None:
-        raise NotFound("bot")
+        raise NotFound("bot", told.bot_id)
     agent = str(bot.settings.get("agent_id") or "main").lower()
     # The form in which the gateway itself tells its sessions, so that a plugin and the connection mean the same one.
     key = canonical_session_key(told.session_key, agent_id=agent)

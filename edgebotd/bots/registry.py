@@ -90,7 +90,7 @@ class Registry:
         """Return a bot. Raises `NotFound`."""
         bot = self._bots.get(bot_id)
         if bot is None:
-            raise NotFound("bot")
+            raise NotFound("bot", bot_id)
         return bot
 
     def summaries(self) -> list[BotSummary]:

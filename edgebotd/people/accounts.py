@@ -82,7 +82,7 @@ class Accounts:
         """
         found = self._people.record(user_id)
         if found is None:
-            raise NotFound("user")
+            raise NotFound("user", user_id)
         return found
 
     async def edit(
@@ -105,7 +105,7 @@ class Accounts:
         def write(conn: sqlite3.Connection) -> None:
             before = users.get(conn, user_id)
             if before is None:
-                raise NotFound("user")
+                raise NotFound("user", user_id)
             if name is not None:
                 users.rename(conn, user_id, name)
             if admin is not None:
@@ -132,7 +132,7 @@ class Accounts:
         def write(conn: sqlite3.Connection) -> None:
             before = users.get(conn, user_id)
             if before is None:
-                raise NotFound("user")
+                raise NotFound("user", user_id)
             users.remove(conn, user_id, now)
             _keep_an_admin(conn, before)
             record(conn, actor, now, "user.remove", user_id)

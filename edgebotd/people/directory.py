@@ -87,7 +87,7 @@ class People:
         admin.require_admin()
         record = self._records.get(user_id)
         if record is None or not record.active:
-            raise NotFound("user")
+            raise NotFound("user", user_id)
         return _view_of(record, admin)
 
     def _principal(self, secret: str, kind: Kind) -> Principal | None:

@@ -199,7 +199,7 @@ class SignIn:
             if user_id is None:
                 _no_admin_yet(conn)
             elif users.get(conn, user_id) is None:
-                raise NotFound("user")
+                raise NotFound("user", user_id)
             record(conn, actor, now, "code.add", user_id or "setup", purpose=purpose)
             return add_code(conn, purpose, user_id, now=now, lifetime_seconds=self._code_seconds)
 

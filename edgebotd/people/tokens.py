@@ -63,7 +63,7 @@ class Tokens:
             bots = principal.bots if bots is None else bots
         for bot_id in sorted(bots or ()):
             if principal.grant_on(bot_id) is None:
-                raise NotFound("bot")
+                raise NotFound("bot", bot_id)
         if Scope.ADMIN in scopes and not principal.admin:
             raise Forbidden("Only an administrator makes tokens with the scope 'admin'.")
         secret = new_token()
@@ -71,7 +71,7 @@ class Tokens:
 
         def write(conn: sqlite3.Connection) -> None:
             if users.get(conn, user_id) is None:
-                raise NotFound("user")
+                raise NotFound("user", user_id)
             if len(tokens.of_user(conn, user_id)) >= MAX_TOKENS:
                 raise Conflict("too_many_tokens", f"A user has at most {MAX_TOKENS} tokens. Revoke one first.")
             tokens.add(conn, token)

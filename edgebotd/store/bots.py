@@ -93,7 +93,7 @@ def change(
     )
     bot = get(conn, bot_id)
     if bot is None:
-        raise NotFound("bot")
+        raise NotFound("bot", bot_id)
     return bot
 
 

@@ -68,7 +68,7 @@ def count_admins(conn: sqlite3.Connection) -> int:
 def _change(conn: sqlite3.Connection, user_id: str, assignment: str, value: str | int | None) -> None:
     changed = conn.execute(f"UPDATE users SET {assignment} WHERE id = ? AND removed_at IS NULL", (value, user_id))
     if changed.rowcount == 0:
-        raise NotFound("user")
+        raise NotFound("user", user_id)
 
 
 def set_password(conn: sqlite3.Connection, user_id: str, password_hash: str | None) -> None:
@@ -108,7 +108,7 @@ def remove(conn: sqlite3.Connection, user_id: str, now: int) -> bool:
 def set_grant(conn: sqlite3.Connection, user_id: str, bot_id: str, grant: Grant) -> None:
     """Give a user a grant on a bot, instead of the one that the user has. Raises `NotFound` for an unknown user."""
     if get(conn, user_id) is None:
-        raise NotFound("user")
+        raise NotFound("user", user_id)
     conn.execute("INSERT OR REPLACE INTO grants VALUES (?, ?, ?)", (user_id, bot_id, int(grant)))
 
 

@@ -259,7 +259,7 @@ def check(policy: Policy, parameters: dict[str, str], principal: Principal | Non
 
 def _check_bot(policy: Policy, bot_id: str, principal: Principal) -> None:
     if _BOT_ID.fullmatch(bot_id) is None:
-        raise NotFound("bot")
+        raise NotFound("bot", bot_id)
     if policy.need is Need.PUBLISH:
         principal.require_publish(bot_id)
     else:

@@ -142,7 +142,7 @@ def test_links_of_a_daemon_lead_to_where_it_listens(running: tuple[Place, str]) 
 
 def test_a_bot_that_never_was_is_told_from_one_without_messages(running: tuple[Place, str]) -> None:
     place, _ = running
-    assert "No such bot." in place.run("history", "nobody", status=1)
+    assert "No such bot: 'nobody'." in place.run("history", "nobody", status=1)
     place.run("bots", "connect", "quiet", "--kind", "echo")
     assert place.run("history", "quiet", "--json") == ""
     place.run("bots", "remove", "quiet")

@@ -48,7 +48,7 @@ class FakeRegistry:
 
     def get(self, bot_id: str) -> object:
         if bot_id not in self.bot_ids:
-            raise NotFound("bot")
+            raise NotFound("bot", bot_id)
         return bot_id
 
     def detail(self, bot_id: str, principal: Principal | None = None) -> BotDetail:

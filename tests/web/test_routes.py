@@ -71,6 +71,20 @@ async def test_each_error_is_a_problem_document_with_the_security_headers(autoju
             assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
 
 
+async def test_what_is_absent_is_named_as_it_was_asked_for(autojump_clock: MockClock) -> None:
+    """The words are the same for a bot that is not there and one that is not granted."""
+    async with open_house() as house:
+        admin = await admin_of(house)
+        ann = await house.signed_in("ann")
+        for bot_id in ("other", "nowhere"):
+            answer = await ann.get(f"/api/bots/{bot_id}/chat/history")
+            assert (answer.status, answer.json["detail"]) == (404, f"No such bot: '{bot_id}'.")
+        assert (await admin.get("/api/bots/nowhere")).json["detail"] == "No such bot: 'nowhere'."
+        assert (await admin.delete("/api/users/bert")).json["detail"] == "No such user: 'bert'."
+        odd = (await admin.get("/api/bots/%1b%5b2J" + "x" * 100)).json["detail"]
+        assert odd == "No such bot: '?[2J" + "x" * 59 + "…'."
+
+
 async def test_a_bug_tells_an_id_that_is_in_the_log_and_nothing_else(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
