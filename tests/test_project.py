@@ -47,6 +47,8 @@ def name_of(module: Path) -> str:
 def test_committed_files_do_not_hold(what: str) -> None:
     found = []
     for path in committed_files():
+        if what == "an import hidden from the contract" and path.suffix != ".py":
+            continue
         for number, line in enumerate(path.read_bytes().decode("utf-8", "replace").splitlines(), 1):
             if re.search(FORBIDDEN[what], line):
                 found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}")

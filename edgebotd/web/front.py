@@ -37,7 +37,9 @@ BODY_SECONDS: Final = 30.0
 SLOWEST_BYTES_PER_SECOND: Final = 50_000
 
 CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'"
+    # blob: is what a person has just chosen to send, shown before it is sent.
+    "default-src 'self'; img-src 'self' blob:; base-uri 'none'; object-src 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
 )
 SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-content-type-options", b"nosniff"),
@@ -45,7 +47,9 @@ SECURITY_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-_READ_BY_HANDLERS: Final = {b"if-none-match": "if-none-match", b"range": "range", b"x-file-name": "x-file-name"}
+_READ_BY_HANDLERS: Final = {
+    name.encode(): name for name in ("accept-encoding", "if-none-match", "range", "x-file-name")
+}
 
 _log = logging.getLogger("edgebotd.web")
 

@@ -91,9 +91,12 @@ class Policy:
 _BOT: Final = "/api/bots/{bot_id}"
 _CONVERSATION: Final = _BOT + "/conversations/{conversation_id}"
 
+PAGES: Final = ("/", "/chat", "/chat/{view...}", "/bots/{view...}", "/admin", "/admin/{view...}", "/account")
+"""Paths at which the page is: it looks at the path itself, and shows what is there."""
+
 POLICIES: Final[tuple[Policy, ...]] = (
     # Nothing else answers without a credential; these reveal nothing about users, bots or version.
-    Policy("GET", "/", Need.PUBLIC),
+    *(Policy("GET", path, Need.PUBLIC) for path in PAGES),
     Policy("GET", "/ui/{file...}", Need.PUBLIC),
     Policy("GET", "/healthz", Need.PUBLIC),
     Policy("GET", "/readyz", Need.PUBLIC),

@@ -32,7 +32,8 @@ PARAMETERS = {
     "stream_id": "s_none",
     "run_id": "r_none",
     "sha256": "a" * 64,
-    "file...": "page.js",
+    "file...": "main.js",
+    "view...": "own",
 }
 ROWS = [policy for policy in POLICIES if policy.surface is Surface.HTTP]
 
@@ -162,7 +163,7 @@ async def test_the_page_is_public_and_has_no_inline_script(autojump_clock: MockC
             assert (await house.client.get(file)).status == 200
         again = await house.client.get("/", if_none_match=page.header("etag") or "")
         assert (again.status, again.body) == (304, b"")
-        for path in ("/ui/../app.py", "/ui/%2e%2e/app.py", "/ui/nothing.js", "/ui//page.js"):
+        for path in ("/ui/../app.py", "/ui/%2e%2e/app.py", "/ui/nothing.js", "/ui//main.js"):
             assert (await house.client.get(path)).status == 404, path
 
 

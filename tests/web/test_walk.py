@@ -14,7 +14,7 @@ from edgebotd.access import Grant, Scope
 from edgebotd.config.settings import Settings
 from edgebotd.web.app import check_complete
 from edgebotd.web.front import Front
-from edgebotd.web.policy import POLICIES, Body, Need, Policy, Surface, Table
+from edgebotd.web.policy import PAGES, POLICIES, Body, Need, Policy, Surface, Table
 from edgebotd.web.route import Call, Reply, Route, route
 from tests.web.client import Client
 from tests.web.house import House, open_house
@@ -159,7 +159,7 @@ async def test_on_a_bots_own_host_other_bots_are_absent_for_admins_too(autojump_
 
 async def test_nothing_is_public_but_health_login_setup_and_the_page() -> None:
     assert {policy.path for policy in POLICIES if policy.need is Need.PUBLIC} == {
-        "/", "/ui/{file...}", "/healthz", "/readyz", "/api/login", "/api/setup",
+        *PAGES, "/ui/{file...}", "/healthz", "/readyz", "/api/login", "/api/setup",
     }  # fmt: skip
 
 

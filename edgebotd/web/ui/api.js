@@ -1,0 +1,74 @@
+// The HTTP API: one function, one kind of error.
+
+import { signal } from "./lib.js";
+
+/** Set as soon as the daemon says that this session is worth nothing any more; the page then asks to log in. */
+export const signedOut = signal(false);
+
+/** What the daemon refused (RFC 9457), or that it could not be reached (`code` is `unreachable`). */
+export class Problem extends Error {
+  /** @param {number} status @param {string} code @param {string} detail @param {Record<string, any>} [extra] */
+  constructor(status, code, detail, extra = {}) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+    this.extra = extra;
+  }
+
+  /** Whether the same request may succeed later without anybody doing something. */
+  get passing() {
+    return this.code === "unreachable" || this.status === 503 || this.status === 502 || this.status === 504;
+  }
+}
+
+/**
+ * Call the API and return its answer.
+ *
+ * @param {"GET" | "POST" | "PUT" | "PATCH" | "DELETE"} method
+ * @param {string} path
+ * @param {unknown} [body] sent as JSON
+ * @param {{signal?: AbortSignal, keepalive?: boolean}} [options]
+ * @returns {Promise<any>} the JSON, null where there is none
+ */
+export async function call(method, path, body, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: body === undefined ? {} : { "content-type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      ...options,
+    });
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new Problem(0, "unreachable", "The daemon can't be reached.");
+  }
+  const text = await response.text();
+  let answer = null;
+  try {
+    answer = text ? JSON.parse(text) : null;
+  } catch {
+    // A proxy's own page: the status says enough.
+  }
+  if (response.ok) return answer;
+  const { code = "error", detail = response.statusText, ...extra } = answer ?? {};
+  if (response.status === 401 && code === "unauthenticated") signedOut.value = true;
+  throw new Problem(response.status, code, detail, extra);
+}
+
+/** Return a path of the API with its values escaped: path`/api/bots/${id}`. */
+export function path(/** @type {TemplateStringsArray} */ strings, /** @type {(string | number)[]} */ ...values) {
+  return String.raw({ raw: strings }, ...values.map((value) => encodeURIComponent(value)));
+}
+
+/** Return a query from what is set: query({ before, limit: 50 }) is "?limit=50" while `before` is null. */
+export function query(/** @type {Record<string, string | number | boolean | string[] | null | undefined>} */ values) {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== null && one !== undefined) search.append(name, String(one));
+    }
+  }
+  const text = search.toString();
+  return text ? `?${text}` : "";
+}

@@ -1,0 +1,8 @@
+// German. One file for each part of the page.
+
+import admin from "./de/admin.js";
+import chat from "./de/chat.js";
+import pages from "./de/pages.js";
+import shell from "./de/shell.js";
+
+export default { ...shell, ...pages, ...chat, ...admin };

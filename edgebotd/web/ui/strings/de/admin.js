@@ -1,0 +1,3 @@
+// Administration and one's own account.
+export default {
+};

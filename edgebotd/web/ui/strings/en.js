@@ -1,0 +1,8 @@
+// English: what every other language is held to. One file for each part of the page.
+
+import admin from "./en/admin.js";
+import chat from "./en/chat.js";
+import pages from "./en/pages.js";
+import shell from "./en/shell.js";
+
+export default { ...shell, ...pages, ...chat, ...admin };

@@ -1,0 +1,3 @@
+// Conversations and everything in them.
+export default {
+};

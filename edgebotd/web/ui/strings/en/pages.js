@@ -1,0 +1,3 @@
+// The dashboard, a bot's page, the first run.
+export default {
+};

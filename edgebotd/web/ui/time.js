@@ -1,0 +1,55 @@
+// Times as people read them. What changes with time reads `now`, which moves once a second while the page is seen.
+
+import { signal } from "./lib.js";
+import { language, t } from "./strings.js";
+
+/** Unix milliseconds, once a second. */
+export const now = signal(Date.now());
+
+setInterval(() => {
+  if (!document.hidden) now.value = Date.now();
+}, 1000);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) now.value = Date.now();
+});
+
+/** How long since, in the coarsest unit that still tells: "now", "12 s", "4 min", "3 h", "5 d". @param {number} at */
+export function age(at) {
+  const seconds = Math.max(0, Math.round((now.value - at) / 1000));
+  if (seconds < 5) return t("time.now");
+  if (seconds < 60) return t("time.seconds", { n: seconds });
+  if (seconds < 3600) return t("time.minutes", { n: Math.floor(seconds / 60) });
+  if (seconds < 86_400) return t("time.hours", { n: Math.floor(seconds / 3600) });
+  return t("time.days", { n: Math.floor(seconds / 86_400) });
+}
+
+/** Date and time in full, in the person's own zone. @param {number} at */
+export function full(at) {
+  return new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "medium" }).format(at);
+}
+
+/** Hours and minutes. @param {number} at */
+export function clock(at) {
+  return new Intl.DateTimeFormat(language.value, { hour: "2-digit", minute: "2-digit" }).format(at);
+}
+
+/** A day's name: "today", "yesterday", else its date. @param {number} at */
+export function day(at) {
+  const midnight = new Date(now.value).setHours(0, 0, 0, 0);
+  if (at >= midnight) return t("time.today");
+  if (at >= midnight - 86_400_000) return t("time.yesterday");
+  return new Intl.DateTimeFormat(language.value, { dateStyle: "medium" }).format(at);
+}
+
+/** A size in the unit that people read. @param {number} bytes */
+export function size(bytes) {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  const digits = value >= 100 || unit === 0 ? 0 : 1;
+  return new Intl.NumberFormat(language.value, { style: "unit", unit: units[unit], maximumFractionDigits: digits }).format(value);
+}

@@ -1,0 +1,1 @@
+"""Checks of the page's sources: vendored libraries, types, catalogues of strings, contrast."""
