@@ -10,6 +10,7 @@ import { AdminPage } from "../pages/admin.js";
 import { BotPage } from "../pages/bot.js";
 import { ChatPage } from "../pages/chat.js";
 import { Dashboard } from "../pages/dashboard.js";
+import { Toasts } from "./toast.js";
 
 async function signOut() {
   socket.stop();
@@ -58,5 +59,6 @@ export function Shell() {
       </header>
       <${Strip} />
       <main class="page" id="main"><${Page} /></main>
+      <${Toasts} />
     </div>`;
 }

@@ -31,4 +31,10 @@ export default {
   "notFound.title": "Hier ist nichts",
   "notFound.text": "Die Adresse führt zu keiner Seite.",
   "notFound.home": "Zu den Bots",
+
+  "dialog.cancel": "Abbrechen",
+  "toast.undo": "Rückgängig",
+  "toast.close": "Schließen",
+  "loading": "Lädt",
+  "loading.retry": "Erneut versuchen",
 };

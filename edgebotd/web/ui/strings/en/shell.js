@@ -31,4 +31,10 @@ export default {
   "notFound.title": "Nothing is here",
   "notFound.text": "The address leads to no page.",
   "notFound.home": "To the bots",
+
+  "dialog.cancel": "Cancel",
+  "toast.undo": "Undo",
+  "toast.close": "Close",
+  "loading": "Loading",
+  "loading.retry": "Try again",
 };

@@ -1,0 +1,50 @@
+// Dialogs are the browser's own: it keeps the focus inside, and Esc closes them.
+
+import { html, render, useEffect, useId, useRef } from "../lib.js";
+import { t } from "../strings.js";
+
+/**
+ * A dialog that is open while it is rendered.
+ *
+ * @param {{title: string, onClose: () => void, children: any, className?: string}} props `onClose` also for Esc
+ */
+export function Dialog({ title, onClose, children, className = "" }) {
+  const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  const id = useId();
+  useEffect(() => {
+    element.current?.showModal();
+  }, []);
+  return html`
+    <dialog ref=${element} class=${`dialog ${className}`} aria-labelledby=${id} onClose=${onClose}>
+      <h2 id=${id}>${title}</h2>
+      ${children}
+    </dialog>`;
+}
+
+/**
+ * Ask before something that can't be undone; says what will happen and what is kept.
+ *
+ * @param {{title: string, text: string, action: string}} question `action` is the word on the button
+ * @returns {Promise<boolean>}
+ */
+export function confirm({ title, text, action }) {
+  const host = document.createElement("div");
+  document.body.append(host);
+  return new Promise((resolve) => {
+    const answer = (/** @type {boolean} */ yes) => {
+      render(null, host);
+      host.remove();
+      resolve(yes);
+    };
+    render(
+      html`<${Dialog} title=${title} onClose=${() => answer(false)}>
+        <p>${text}</p>
+        <div class="actions">
+          <button type="button" class="button" onClick=${() => answer(false)}>${t("dialog.cancel")}</button>
+          <button type="button" class="button danger" onClick=${() => answer(true)}>${action}</button>
+        </div>
+      <//>`,
+      host,
+    );
+  });
+}
