@@ -21,7 +21,8 @@ from edgebotd.bots.files import Files, total_limit
 from edgebotd.bots.incoming import Incoming
 from edgebotd.bots.keyring import Keyring
 from edgebotd.bots.kinds import MakeConnector, Wanted, make_connector, options, options_of
-from edgebotd.bots.requests import AttachmentRules, BotDetail, ConnectAnswer, ConnectRequest, EditRequest
+from edgebotd.bots.requests import AttachmentRules, BotDetail, BotRow, ConnectAnswer, ConnectRequest, EditRequest
+from edgebotd.bots.rows import rows_of
 from edgebotd.bots.turns import Turns
 from edgebotd.config import BotSettings, ChatSettings
 from edgebotd.errors import Conflict, NotFound
@@ -100,6 +101,10 @@ class Registry:
     def listed(self, principal: Principal) -> list[BotSummary]:
         """Return how the bots are that this principal may see."""
         return [self._bots[bot_id].summary() for bot_id in principal.visible(self.ids())]
+
+    async def rows(self, principal: Principal) -> list[BotRow]:
+        """Return the same for a list that people look at: with what is unread and what was said last."""
+        return await rows_of(self._database, principal, self.listed(principal))
 
     def detail(self, bot_id: str, principal: Principal | None = None) -> BotDetail:
         """Return one bot; its address and what mends it only to a principal who operates it. Raises `NotFound`."""

@@ -8,6 +8,7 @@ from pydantic import Base64Bytes, Field, SecretStr
 
 from edgebotd.events import (
     BOT_ID_PATTERN,
+    AtMs,
     BotSummary,
     Conversation,
     ConversationId,
@@ -143,6 +144,28 @@ class EditRequest(Model):
     agent_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
     model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     system_prompt: Annotated[str, Field(min_length=1, max_length=50_000)] | None = None
+
+
+class LastMessage(Model):
+    """A bot's newest message, for a row of a list."""
+
+    at: AtMs
+    role: Literal["user", "assistant"]
+    text: str
+    """Its first characters, on one line; empty where it has no text."""
+    conversation_id: ConversationId
+    state: str
+    """As the message's: pending, final, failed, aborted, interrupted."""
+
+
+class BotRow(BotSummary):
+    """One bot in a user's list."""
+
+    unread: int
+    """Messages of others that the user has not read, at most 100, which stands for more."""
+    last: LastMessage | None = None
+    grant: Literal["view", "chat", "operate"]
+    """What the asker may do with it."""
 
 
 class AttachmentRules(Model):

@@ -15,6 +15,12 @@ _COLUMNS = "id, bot_id, title, source, created_at, updated_at, deleted_at"
 UNREAD_CEILING = 100
 """Unread messages are counted up to this; a list shows more as "99+"."""
 
+UNREAD_CONVERSATIONS = 2000
+"""How many conversations of a bot are looked through for what is unread, those that changed last first."""
+
+UNREAD_ROWS = 2000
+"""How many messages behind the read markers are looked at: a user's own ones, which do not count, are among them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -176,3 +182,22 @@ def unread(conn: sqlite3.Connection, user_id: str, conversation_id: str) -> int:
     return messages.count_after(
         conn, conversation_id, read_marker(conn, user_id, conversation_id), not_by=user_id, ceiling=UNREAD_CEILING
     )
+
+
+def unread_of_bot(conn: sqlite3.Connection, user_id: str, bot_id: str) -> int:
+    """Count messages of others after the user's read markers in all of a bot's conversations, up to `UNREAD_CEILING`.
+
+    Indexes alone answer it, and the bounds keep it short: all read, each conversation costs two look-ups.
+    """
+    # CROSS JOIN: the conversations first, by their index, whatever the planner's statistics say.
+    query = (
+        "SELECT count(*) FROM (SELECT 1 FROM ("
+        "SELECT m.user_id FROM ("
+        "SELECT number, id FROM conversations WHERE bot_id = ?1 AND deleted_at IS NULL"
+        " ORDER BY updated_at DESC, id DESC LIMIT ?3"
+        ") AS c CROSS JOIN messages AS m ON m.conversation_number = c.number AND m.seq > coalesce("
+        "(SELECT seq FROM read_markers WHERE user_id = ?2 AND conversation_id = c.id), 0) LIMIT ?4"
+        ") WHERE user_id IS NOT ?2 LIMIT ?5)"
+    )
+    bounds = (UNREAD_CONVERSATIONS, UNREAD_ROWS, UNREAD_CEILING)
+    return int(conn.execute(query, (bot_id, user_id, *bounds)).fetchone()[0])

@@ -16,6 +16,9 @@ from edgebotd.store import indexing
 MAX_SEQ: Final = 2**63 - 1
 """SQLite's greatest row id, for "no bound"."""
 
+_NEWEST_LOOKED_AT: Final = 500
+"""How far back `newest` looks."""
+
 _PARTS: Final[TypeAdapter[tuple[Part, ...]]] = TypeAdapter(tuple[Part, ...])
 
 _SELECT: Final = (
@@ -221,6 +224,19 @@ def page(
         (row[0], low, high, limit),
     ).fetchall()
     return [_message(row) for row in (reversed(rows) if forward else rows)]
+
+
+def newest(conn: sqlite3.Connection, bot_id: str) -> Message | None:
+    """Return a bot's newest message, one whose conversation was deleted (and whose own deletion goes on) left out."""
+    # Bounded: a conversation of 100,000 messages takes a while to be deleted.
+    query = (
+        f"{_SELECT} WHERE m.seq = (SELECT n.seq FROM (SELECT seq, conversation_number FROM messages"
+        " WHERE bot_number = (SELECT number FROM bots WHERE id = ?) ORDER BY seq DESC LIMIT ?) AS n"
+        " CROSS JOIN conversations AS k ON k.number = n.conversation_number"
+        " WHERE k.deleted_at IS NULL ORDER BY n.seq DESC LIMIT 1)"
+    )
+    row = conn.execute(query, (bot_id, _NEWEST_LOOKED_AT)).fetchone()
+    return None if row is None else _message(row)
 
 
 def count_after(

@@ -13,6 +13,7 @@ from edgebotd.bots.plugin import PluginMessage
 from edgebotd.bots.requests import (
     AbortAnswer,
     BotDetail,
+    BotRow,
     ConnectAnswer,
     ConversationPage,
     Exported,
@@ -42,6 +43,14 @@ class FakeRegistry:
 
     def listed(self, principal: Principal) -> list[BotSummary]:
         return [summary(bot_id) for bot_id in principal.visible(self.bot_ids)]
+
+    async def rows(self, principal: Principal) -> list[BotRow]:
+        rows = []
+        for bot_id in principal.visible(self.bot_ids):
+            grant = principal.grant_on(bot_id)
+            assert grant is not None
+            rows.append(BotRow.model_validate({**dict(summary(bot_id)), "unread": 3, "grant": grant.name.lower()}))
+        return rows
 
     def retry(self, bot_id: str) -> None:
         self.get(bot_id)

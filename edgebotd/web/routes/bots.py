@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from edgebotd.bots.plugin import PluginMessage
-from edgebotd.bots.requests import BotDetail, ConnectAnswer, ConnectRequest, EditRequest, PluginAnswer
-from edgebotd.events import BotActivity, BotSummary, CodeSessionEvent, Model
+from edgebotd.bots.requests import BotDetail, BotRow, ConnectAnswer, ConnectRequest, EditRequest, PluginAnswer
+from edgebotd.events import BotActivity, CodeSessionEvent, Model
 from edgebotd.people.audit import entry
 from edgebotd.web.route import Call, Route, route
 from edgebotd.web.services import Services
@@ -20,7 +20,7 @@ PluginEvent = Annotated[BotActivity | CodeSessionEvent | PluginMessage, Field(di
 class BotList(Model):
     """The bots that the asker may see, in order of the id."""
 
-    items: list[BotSummary]
+    items: list[BotRow]
 
 
 class RemoveQuery(Model):
@@ -51,8 +51,8 @@ class BotRoutes:
         ]
 
     async def list_bots(self, call: Call) -> BotList:
-        """List the bots."""
-        return BotList(items=self._registry.listed(call.principal))
+        """List the bots, with what one has not read and what was said last."""
+        return BotList(items=await self._registry.rows(call.principal))
 
     async def connect(self, call: Call, body: ConnectRequest) -> ConnectAnswer:
         """Connect a bot; it is tried at once, and the answer says in words what came of it."""
