@@ -14,7 +14,7 @@ from edgebotd.access import Grant, Principal
 from edgebotd.bots.conversations import Conversations, found_in, known_bot
 from edgebotd.bots.files import Download, Files, download
 from edgebotd.bots.plugin import PluginMessage, store
-from edgebotd.bots.requests import HistoryPage, PluginAnswer, SearchHit, SearchPage
+from edgebotd.bots.requests import HistoryPage, MessageWindow, PluginAnswer, SearchHit, SearchPage
 from edgebotd.errors import Invalid, NotFound
 from edgebotd.events import AttachmentPart, BotActivity, ChatMessage, CodeSessionEvent, Event, Message
 from edgebotd.hub.hub import Hub
@@ -69,6 +69,38 @@ class Chat(Conversations):
 
         found = await self._database.read(read)
         return HistoryPage(items=tuple(found[:limit]), next=_next([m.seq for m in found], limit))
+
+    async def window(
+        self,
+        principal: Principal,
+        bot_id: str,
+        *,
+        message_id: str | None = None,
+        conversation_id: str | None = None,
+        newer: str | None = None,
+        limit: int = 50,
+    ) -> MessageWindow:
+        """Return the messages around one, within its conversation; or the next ones after a window of a conversation.
+
+        Raises:
+            NotFound: no such bot, message or conversation for this principal.
+            Invalid: neither a message nor a conversation with `newer`, or both; `newer` is no cursor of ours.
+        """
+        principal.require(bot_id, Grant.VIEW)
+        after_seq = seq_of(newer, "newer", "`newer` of a window")
+        if (message_id is None) == (after_seq is None) or (message_id is None) != (conversation_id is not None):
+            raise Invalid("Ask for a window by messageId, or by conversationId and newer.", code="bad_window")
+        limit = min(max(limit, 1), LONGEST_PAGE)
+
+        def read(conn: sqlite3.Connection) -> MessageWindow:
+            known_bot(conn, bot_id)
+            if message_id is not None:
+                return _window_around(conn, bot_id, message_id, limit)
+            assert conversation_id is not None and after_seq is not None
+            found_in(conn, bot_id, conversation_id)
+            return _window_after(conn, bot_id, conversation_id, after_seq, limit)
+
+        return await self._database.read(read)
 
     async def search(
         self,
@@ -160,13 +192,36 @@ class Chat(Conversations):
         return message
 
 
-def seq_of(cursor: str | None) -> int | None:
+def seq_of(cursor: str | None, name: str = "before", made_by: str = "`next` of the page before") -> int | None:
     """Read a page's cursor. Raises `Invalid`."""
     if cursor is None:
         return None
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 16):
-        raise Invalid("`before` must be the `next` of the page before.", code="bad_cursor")
+        raise Invalid(f"`{name}` must be the {made_by}.", code="bad_cursor")
     return int(cursor)
+
+
+def _window_around(conn: sqlite3.Connection, bot_id: str, message_id: str, limit: int) -> MessageWindow:
+    middle = messages.get(conn, bot_id, message_id)
+    if middle is None or middle.seq is None:
+        raise NotFound("message")
+    found_in(conn, bot_id, middle.conversation_id)
+    later = limit // 2
+    window = _window_after(conn, bot_id, middle.conversation_id, middle.seq, later)
+    upto = messages.page(conn, bot_id, middle.conversation_id, before_seq=middle.seq + 1, limit=limit - later + 1)
+    older = _next([message.seq for message in upto], limit - later)
+    return MessageWindow(items=(*window.items, *upto[: limit - later]), next=older, newer=window.newer)
+
+
+def _window_after(
+    conn: sqlite3.Connection, bot_id: str, conversation_id: str, after_seq: int, limit: int
+) -> MessageWindow:
+    found = messages.page(conn, bot_id, conversation_id, after_seq=after_seq, limit=limit + 1)
+    # Newest first: of one too many the first is the one that is not asked for.
+    kept = found[-limit:] if limit else []
+    newer = str(kept[0].seq if kept else after_seq) if len(found) > limit else None
+    # What is older is there: the window that `newer` comes from. Deleted meanwhile, it is an empty page.
+    return MessageWindow(items=tuple(kept), next=str(kept[-1].seq) if kept else None, newer=newer)
 
 
 def _next(seqs: list[int | None], limit: int) -> str | None:

@@ -77,6 +77,16 @@ class HistoryPage(Model):
     next: str | None = None
 
 
+class MessageWindow(Model):
+    """Messages of one conversation, newest first, with a way on in both directions."""
+
+    items: tuple[Message, ...]
+    next: str | None = None
+    """For `before` of the history: what is older; null at the beginning."""
+    newer: str | None = None
+    """For the window's own `newer`; null at the end, where the channel goes on."""
+
+
 class ConversationRow(Model):
     """One row of a user's list."""
 

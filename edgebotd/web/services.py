@@ -20,6 +20,7 @@ from edgebotd.bots.requests import (
     EditRequest,
     Exported,
     HistoryPage,
+    MessageWindow,
     PluginAnswer,
     RunAnswer,
     SearchPage,
@@ -64,6 +65,16 @@ class Chat(Protocol):
     async def history(
         self, principal: Principal, bot_id: str, *, conversation_id: str | None, before: str | None, limit: int
     ) -> HistoryPage: ...
+    async def window(
+        self,
+        principal: Principal,
+        bot_id: str,
+        *,
+        message_id: str | None,
+        conversation_id: str | None,
+        newer: str | None,
+        limit: int,
+    ) -> MessageWindow: ...
     async def conversations(
         self, principal: Principal, bot_id: str, *, before: str | None, limit: int
     ) -> ConversationPage: ...

@@ -57,6 +57,67 @@ async def test_history_comes_in_pages_newest_first(tmp_path: Path, autojump_cloc
             await house.registry.chat.history(ADMIN, "echo", before="x")
 
 
+async def test_a_window_is_around_a_message_and_leads_on_in_both_directions(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with open_house(tmp_path) as house:
+        chat, ann = house.registry.chat, user(echo=Grant.VIEW)
+        first = await house.say("[[say 0]]")
+        conversation = first.conversation_id
+        for number in range(1, 8):
+            await house.say(f"[[say {number}]]", conversation=conversation)
+            await house.say("elsewhere")  # another conversation of the bot: not in the window
+        told = (await chat.history(ann, "echo", conversation_id=conversation, limit=200)).items
+        assert len(told) == 16
+        for limit in (1, 2, 3, 5, 50):
+            for place, middle in enumerate(told):
+                window = await chat.window(ann, "echo", message_id=middle.id, limit=limit)
+                begin = max(0, place - limit // 2)
+                assert window.items == told[begin : place + limit - limit // 2], (place, limit)
+                assert (window.newer is None) == (begin == 0)
+                assert (window.next is None) == (place + limit - limit // 2 >= 16)
+        # From a window in the middle to both ends, by its own cursors.
+        middle = told[9]
+        window = await chat.window(ann, "echo", message_id=middle.id, limit=3)
+        seen, newer, older = list(window.items), window.newer, window.next
+        while newer is not None:
+            page = await chat.window(ann, "echo", conversation_id=conversation, newer=newer, limit=4)
+            seen, newer = [*page.items, *seen], page.newer
+        while older is not None:
+            more = await chat.history(ann, "echo", conversation_id=conversation, before=older, limit=4)
+            seen, older = [*seen, *more.items], more.next
+        assert tuple(seen) == told
+
+
+async def test_a_window_is_told_by_a_message_or_by_a_place_and_only_where_one_may_read(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with open_house(tmp_path, bots=TWO) as house:
+        chat, ann = house.registry.chat, user(one=Grant.VIEW)
+        mine, other = await house.say("[[say a]]", bot="one"), await house.say("[[say b]]", bot="two")
+        here = mine.conversation_id
+        cases: tuple[dict[str, Any], ...] = (
+            {}, {"message_id": mine.message_id, "newer": "1", "conversation_id": here}, {"newer": "1"},
+            {"message_id": mine.message_id, "conversation_id": here}, {"conversation_id": here},
+            {"conversation_id": here, "newer": "x"}, {"message_id": mine.message_id, "newer": "1"},
+        )  # fmt: skip
+        for wrong in cases:
+            with pytest.raises(Invalid):
+                await chat.window(ann, "one", **wrong)
+        cases = (
+            {"message_id": other.message_id}, {"message_id": "m_none"},
+            {"conversation_id": other.conversation_id, "newer": "0"},
+        )  # fmt: skip
+        for absent in cases:
+            with pytest.raises(NotFound):
+                await chat.window(ann, "one", **absent)
+        with pytest.raises(NotFound):
+            await chat.window(ann, "two", message_id=other.message_id)
+        await chat.delete(ADMIN, "one", here)
+        with pytest.raises(NotFound):
+            await chat.window(ann, "one", message_id=mine.message_id)
+
+
 async def test_search_finds_only_in_bots_that_are_granted(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_house(tmp_path, bots=TWO) as house:
         await house.say("[[say penguin]]", bot="one")

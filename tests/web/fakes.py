@@ -18,6 +18,7 @@ from edgebotd.bots.requests import (
     ConversationPage,
     Exported,
     HistoryPage,
+    MessageWindow,
     PluginAnswer,
     RunAnswer,
     SearchPage,
@@ -111,6 +112,9 @@ class FakeChat:
 
     async def history(self, principal: Principal, bot_id: str, **_: Any) -> HistoryPage:
         return HistoryPage(items=())
+
+    async def window(self, principal: Principal, bot_id: str, **_: Any) -> MessageWindow:
+        return MessageWindow(items=())
 
     async def conversations(self, principal: Principal, bot_id: str, **_: Any) -> ConversationPage:
         return ConversationPage(items=())

@@ -220,18 +220,24 @@ async def test_what_comes_in_pages_is_items_and_an_opaque_next(autojump_clock: M
     """CHANNEL section 5, pages of lists: whatever takes `before` answers so, and nothing is paged in another way."""
     async with open_house() as house:
         document = (await (await admin_of(house)).get("/api/openapi.json")).json
-        paged = set()
+        paged, windows = set(), set()
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 asked = {parameter["name"] for parameter in operation.get("parameters", ())}
                 assert not asked & {"page", "offset", "after"}, path
+                content = operation["responses"].get("200", {}).get("content", {})
+                name = content.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
+                fields = document["components"]["schemas"].get(name, {}).get("properties", {}).keys()
                 if "before" in asked:
-                    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
-                    model = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-                    assert model["properties"].keys() == {"items", "next"}, path
+                    assert fields == {"items", "next"}, path
                     paged.add(path)
+                elif "next" in fields:
+                    # No list, but a place in one: the list's own `next` leads on from it, `newer` back to now.
+                    assert fields == {"items", "next", "newer"} and "newer" in asked, path
+                    windows.add(path)
         bot = "/api/bots/{bot_id}"
         assert paged == {"/api/search", "/api/audit", f"{bot}/chat/history", f"{bot}/conversations"}
+        assert windows == {f"{bot}/chat/window"}
 
 
 async def test_a_plugin_publishes_what_is_its_own_only(autojump_clock: MockClock) -> None:

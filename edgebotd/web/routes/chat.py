@@ -13,6 +13,7 @@ from edgebotd.bots.requests import (
     AbortRequest,
     ConversationPage,
     HistoryPage,
+    MessageWindow,
     ReadRequest,
     RunAnswer,
     SearchPage,
@@ -41,6 +42,15 @@ class HistoryQuery(Model):
 
     conversation_id: ConversationId | None = None
     before: Cursor | None = None
+    limit: Limit = 50
+
+
+class WindowQuery(Model):
+    """Around which message; or what comes after a window, by its conversation and its `newer`."""
+
+    message_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    conversation_id: ConversationId | None = None
+    newer: Cursor | None = None
     limit: Limit = 50
 
 
@@ -84,6 +94,7 @@ class ChatRoutes:
             route("POST", bot + "/chat/abort", self.abort),
             route("GET", bot + "/chat/history", self.history),
             route("GET", bot + "/runs/{run_id}", self.run),
+            route("GET", bot + "/chat/window", self.window),
             route("GET", bot + "/conversations", self.conversations),
             route("POST", bot + "/conversations", self.create, status=201),
             route("GET", conversation, self.show),
@@ -117,6 +128,17 @@ class ChatRoutes:
     async def run(self, call: Call) -> RunAnswer:
         """Show how far a run is; one that was asked for here is known for a day after its end."""
         return await self._turns.run(call.principal, call.parameters["bot_id"], call.parameters["run_id"])
+
+    async def window(self, call: Call, query: WindowQuery) -> MessageWindow:
+        """Read the messages around one, as a jump from a search needs them; `newer` leads on towards now."""
+        return await self._chat.window(
+            call.principal,
+            call.parameters["bot_id"],
+            message_id=query.message_id,
+            conversation_id=query.conversation_id,
+            newer=query.newer,
+            limit=query.limit,
+        )
 
     async def conversations(self, call: Call, query: PageQuery) -> ConversationPage:
         """List conversations, the one that changed last first."""
