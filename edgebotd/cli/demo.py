@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
+from edgebotd.cli.run import overrides_of
 from edgebotd.cli.target import DEMO_POINTER, Target, code_link, connect_error, demo_socket, runtime_dir
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def demo(target: Target, state_dir: Path | None, bind: str | None, verbose: bool
     """
     with _state(state_dir) as folder:
         socket_path = target.socket.absolute() if target.socket else _socket_in(folder)
-        settings = _settings(folder, socket_path, bind or _free_address(), "info" if verbose else "warning")
+        given = overrides_of((bind,) if bind else (), target.socket, state_dir)
+        settings = _settings(folder, socket_path, given, "info" if verbose else "warning")
         from edgebotd.daemon import run as run_daemon
 
         with _pointer(socket_path) as found_without_help:
@@ -61,11 +63,11 @@ def demo(target: Target, state_dir: Path | None, bind: str | None, verbose: bool
     sys.exit(status)
 
 
-def _settings(folder: Path, socket_path: Path, bind: str, level: str) -> Settings:
+def _settings(folder: Path, socket_path: Path, given: dict[str, object], level: str) -> Settings:
+    """Return the settings; `given` is what the flags say."""
     from edgebotd.config import ConfigError, load
 
-    overrides: dict[str, object] = {
-        "server.bind": (bind,),
+    defaults: dict[str, object] = {
         "server.socket": str(socket_path),
         # The peer on the socket is who started the demo.
         "server.admin_uids": (os.getuid(),),
@@ -76,9 +78,11 @@ def _settings(folder: Path, socket_path: Path, bind: str, level: str) -> Setting
         "logging.format": "text",
         "bots": {"echo": {"kind": "echo", "name": "Echo"}},
     }
+    if "server.bind" not in given:
+        defaults["server.bind"] = (_free_address(),)
     try:
         # The environment may hold settings of a real daemon on this machine.
-        return load(None, {"HOME": str(folder)}, overrides, search=False)
+        return load(None, {"HOME": str(folder)}, given, search=False, defaults=defaults)
     except ConfigError as exc:
         raise click.UsageError(str(exc)) from exc
 

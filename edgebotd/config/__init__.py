@@ -4,6 +4,7 @@ Order of the sources: defaults < file < environment (`EDGEBOTD_SECTION__KEY`) < 
 web stack, so `edgebotd check` is quick.
 """
 
+from edgebotd.config.explain import Explained, explain
 from edgebotd.config.load import ConfigError, load
 from edgebotd.config.settings import (
     BotSettings,
@@ -25,6 +26,7 @@ __all__ = [
     "ChannelSettings",
     "ChatSettings",
     "ConfigError",
+    "Explained",
     "Finding",
     "LoggingSettings",
     "PeopleSettings",
@@ -34,6 +36,7 @@ __all__ = [
     "address_url",
     "default_socket",
     "default_state_dir",
+    "explain",
     "find_file",
     "is_loopback",
     "load",

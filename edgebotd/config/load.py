@@ -55,6 +55,7 @@ def load(
     *,
     warn: Callable[[str], None] = logger.warning,
     search: bool = True,
+    defaults: Mapping[str, object] | None = None,
 ) -> Settings:
     """Read, merge and check the settings: defaults < file < environment < flags.
 
@@ -66,6 +67,7 @@ def load(
         overrides: what flags say, by dotted key.
         warn: gets a sentence for each thing that is allowed but unwise.
         search: whether to look for a file where `path` is None.
+        defaults: other defaults than the settings' own, by dotted key.
 
     Raises:
         ConfigError: with every finding.
@@ -79,8 +81,11 @@ def load(
         _anchor_paths(layers, path.absolute().parent)
     read_environment(layers, env, Settings.model_fields, _wants_text)
     read_flags(layers, overrides or {})
-    _fill_places(layers.data, env)
-    return _Checker(layers, env, warn).settings()
+    sources = layers.sources()
+    places = {"storage.state_dir": str(default_state_dir(env)), "server.socket": str(default_socket(env))}
+    # The defaults of paths depend on the environment, which the models know only as the process's own.
+    _fill(layers.data, {**places, **(defaults or {})})
+    return _Checker(layers, env, warn).settings().told_by(sources)
 
 
 def _anchor_paths(layers: Layers, folder: Path) -> None:
@@ -95,15 +100,15 @@ def _anchor_paths(layers: Layers, folder: Path) -> None:
             table[key] = str(folder / os.path.expanduser(value))
 
 
-def _fill_places(data: dict[str, Any], env: Mapping[str, str]) -> None:
-    """Set the paths whose defaults depend on the environment, which the models know only as the process's own."""
-    for section, key, default in (
-        ("storage", "state_dir", default_state_dir(env)),
-        ("server", "socket", default_socket(env)),
-    ):
-        table = data.setdefault(section, {})
+def _fill(data: dict[str, Any], defaults: Mapping[str, object]) -> None:
+    """Set what nobody has said."""
+    for key, value in defaults.items():
+        *tables, name = key.split(".")
+        table: Any = data
+        for one in tables:
+            table = table.setdefault(one, {}) if isinstance(table, dict) else None
         if isinstance(table, dict):
-            table.setdefault(key, str(default))
+            table.setdefault(name, value)
 
 
 def _wants_text(key: tuple[str, ...]) -> bool:

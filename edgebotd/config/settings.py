@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr
 from typing_extensions import override
 
+from edgebotd.config.sources import Sources
 from edgebotd.config.values import (
     MIB,
     Address,
@@ -241,3 +242,15 @@ class Settings(Section):
     people: PeopleSettings = PeopleSettings()
     logging: LoggingSettings = LoggingSettings()
     bots: dict[BotId, BotSettings] = {}
+    _sources: Sources = PrivateAttr(default_factory=Sources)
+
+    @property
+    def sources(self) -> Sources:
+        """Where they come from, as `load` found it."""
+        return self._sources
+
+    def told_by(self, sources: Sources) -> Settings:
+        """Return the same settings, with where they come from."""
+        told = self.model_copy()
+        told._sources = sources
+        return told

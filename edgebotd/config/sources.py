@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from typing_extensions import override
 
@@ -30,6 +30,26 @@ class Finding:
     @override
     def __str__(self) -> str:
         return f"{self.place}: {self.key}: {self.message}" if self.key else f"{self.place}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Given:
+    """Who said what a setting is."""
+
+    origin: Literal["file", "environment", "flag"]
+    place: str
+    """`edgebotd.toml:12:1`, the variable's name or the flag."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where settings come from; a key that is not in `given` has its default.
+
+    All are equal: settings are the same, whoever said so.
+    """
+
+    file: Path | None = field(default=None, compare=False)
+    given: Mapping[Key, Given] = field(default_factory=dict, compare=False)
 
 
 @dataclass
@@ -54,6 +74,31 @@ class Layers:
         place = self.places[at] if at else next(inside, nobody)
         named = at == key and self.spelled_out.get(at, False)
         return Finding(place, "" if named else dotted(key), message)
+
+    def sources(self) -> Sources:
+        """Return who said what each setting is, as far as somebody did."""
+        found: dict[Key, Given] = {}
+        for name, table in self.data.items():
+            inner: list[tuple[Key, Any]] = (
+                [((name, key), value) for key, value in table.items()] if isinstance(table, dict) else []
+            )
+            if name == "bots":
+                inner = [((*key, one), v) for key, bot in inner if isinstance(bot, dict) for one, v in bot.items()]
+            for key, _ in inner:
+                if (given := self._given(key)) is not None:
+                    found[key] = given
+        return Sources(self.file, found)
+
+    def _given(self, key: Key) -> Given | None:
+        at = key
+        while at and at not in self.places:
+            at = at[:-1]
+        if not at:
+            return None
+        place = self.places[at]
+        if self.spelled_out.get(at, False):
+            return Given("flag" if place.startswith("--") else "environment", place)
+        return Given("file", place if self.file is None else place.replace(str(self.file), self.file.name, 1))
 
     def put(self, key: tuple[str, ...], value: object, place: str) -> None:
         """Set one value of a higher layer, named by its place alone."""

@@ -24,6 +24,7 @@ from edgebotd.web.policy import POLICIES, Body, Policy, Surface, Table
 from edgebotd.web.route import Reply, Route
 from edgebotd.web.routes.bots import BotRoutes
 from edgebotd.web.routes.chat import ChatRoutes
+from edgebotd.web.routes.config import ConfigRoutes
 from edgebotd.web.routes.page import PageRoutes
 from edgebotd.web.routes.sign_in import SignInRoutes
 from edgebotd.web.routes.system import SystemRoutes, hub_figures
@@ -148,6 +149,7 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
         *UserRoutes(services, page_url).routes(),
         *TokenRoutes(services).routes(),
         *SystemRoutes(services, openapi).routes(),
+        *ConfigRoutes(settings).routes(),
         *BotRoutes(services).routes(),
         *chat.routes(),
     ]

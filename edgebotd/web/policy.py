@@ -128,6 +128,7 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("PUT", "/api/streams/{stream_id}/watch", Need.SIGNED_IN, Body.SMALL),
     Policy("GET", "/api/connections", Need.ADMIN),
     Policy("GET", "/api/status", Need.SIGNED_IN),
+    Policy("GET", "/api/config", Need.ADMIN),
     Policy("GET", "/api/openapi.json", Need.SIGNED_IN),
     Policy("GET", "/metrics", Need.MONITOR),
     Policy("GET", "/ws/dash", Need.SIGNED_IN),

@@ -1,0 +1,79 @@
+"""The settings in force as a list: what each is, who said so and where. Never a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from edgebotd.config.positions import Key
+from edgebotd.config.settings import Section, Settings
+from edgebotd.config.sources import Given, Sources, dotted
+
+Origin = Literal["default", "file", "environment", "flag"]
+
+_WAYS: Final = ("", "_file", "_credential")
+"""The endings of the keys by which a secret can be given."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One setting.
+
+    Attributes:
+        value: as JSON; None for a secret.
+        present: whether it has a value.
+        place: `edgebotd.toml:12:1`, the variable's name or the flag; None for a default.
+    """
+
+    key: str
+    value: Any
+    secret: bool
+    present: bool
+    origin: Origin
+    place: str | None
+    doc: str
+
+
+def explain(settings: Settings) -> list[Explained]:
+    """Return every setting, the bots' too, in the order of the settings."""
+    found: list[Explained] = []
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, Section):
+            found += _section((name,), value, settings.sources)
+        else:
+            for bot_id, bot in value.items():
+                found += _section((name, bot_id), bot, settings.sources)
+    return found
+
+
+def _section(key: Key, section: Section, sources: Sources) -> Iterator[Explained]:
+    values = section.model_dump(mode="json")
+    for name, info in type(section).model_fields.items():
+        secret = SecretStr in (info.annotation, *get_args(info.annotation))
+        given = _given((*key, name), secret, sources)
+        yield Explained(
+            key=dotted((*key, name)),
+            value=None if secret else _shown(name, values[name]),
+            secret=secret,
+            present=values[name] is not None,
+            origin="default" if given is None else given.origin,
+            place=None if given is None else given.place,
+            doc=(info.description or "").replace(":", ".") if secret else info.description or "",
+        )
+
+
+def _given(key: Key, secret: bool, sources: Sources) -> Given | None:
+    ways = _WAYS if secret else ("",)
+    return next((sources.given[k] for way in ways if (k := (*key[:-1], f"{key[-1]}{way}")) in sources.given), None)
+
+
+def _shown(name: str, value: Any) -> Any:
+    """Return a value as it may be shown: some endpoints take their key in the query of the URL."""
+    if name != "url" or not isinstance(value, str) or not (query := urlsplit(value).query):
+        return value
+    return value.replace(f"?{query}", "?…", 1)
