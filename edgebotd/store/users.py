@@ -92,7 +92,7 @@ def rename(conn: sqlite3.Connection, user_id: str, name: str) -> None:
 
 
 def remove(conn: sqlite3.Connection, user_id: str, now: int) -> bool:
-    """Remove a user with grants, sessions, tokens, codes and read markers; the id stays taken.
+    """Remove a user with grants, sessions, tokens, codes, read markers and preferences; the id stays taken.
 
     Returns whether there was such a user. That the last admin stays is the caller's to check (`count_admins`).
     """
@@ -100,7 +100,7 @@ def remove(conn: sqlite3.Connection, user_id: str, now: int) -> bool:
         "UPDATE users SET removed_at = ?, password_hash = NULL, admin = 0 WHERE id = ? AND removed_at IS NULL",
         (now, user_id),
     )
-    for table in ("grants", "sessions", "tokens", "codes", "read_markers"):
+    for table in ("grants", "sessions", "tokens", "codes", "read_markers", "preferences"):
         conn.execute(f"DELETE FROM {table} WHERE user_id = ?", (user_id,))
     return removed.rowcount > 0
 

@@ -26,6 +26,7 @@ from edgebotd.web.routes.bots import BotRoutes
 from edgebotd.web.routes.chat import ChatRoutes
 from edgebotd.web.routes.config import ConfigRoutes
 from edgebotd.web.routes.page import PageRoutes
+from edgebotd.web.routes.preferences import PreferencesRoutes
 from edgebotd.web.routes.sign_in import SignInRoutes
 from edgebotd.web.routes.system import SystemRoutes, hub_figures
 from edgebotd.web.routes.tokens import TokenRoutes
@@ -146,6 +147,7 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
     routes: list[Route] = [
         *PageRoutes().routes(),
         *SignInRoutes(services).routes(),
+        *PreferencesRoutes(services).routes(),
         *UserRoutes(services, page_url).routes(),
         *TokenRoutes(services).routes(),
         *SystemRoutes(services, openapi).routes(),

@@ -106,6 +106,8 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("POST", "/api/logout", Need.SIGNED_IN, Body.SMALL),
     Policy("GET", "/api/me", Need.SIGNED_IN),
     Policy("PUT", "/api/me/password", Need.ACCOUNT, Body.SMALL),
+    Policy("GET", "/api/me/preferences", Need.ACCOUNT),
+    Policy("PUT", "/api/me/preferences", Need.ACCOUNT, Body.SMALL),
     Policy("GET", "/api/sessions", Need.ACCOUNT),
     Policy("DELETE", "/api/sessions/{session_id}", Need.ACCOUNT, Body.SMALL),
     Policy("GET", "/api/tokens", Need.ACCOUNT),
