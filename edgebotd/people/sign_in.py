@@ -271,6 +271,11 @@ class SignIn:
         if (session_id := Actor.of(principal, address).session_id) is not None:
             await self.end_session(Actor.of(principal, address), principal.user_id, session_id)
 
+    def holder(self, session_id: str) -> str | None:
+        """Return whose session it is; None where there is none."""
+        owners = (record.user_id for record in self._people.records() if session_id in {s.id for s in record.sessions})
+        return next(owners, None)
+
     async def end_session(self, actor: Actor, user_id: str, session_id: str) -> None:
         """End one of a user's sessions.
 

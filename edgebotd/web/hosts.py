@@ -26,11 +26,17 @@ class Misdirected(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A known Host: its name, its authority as sent (lower case) and the bot whose own host it is."""
+    """A known Host: its name, its authority as sent (lower case), and what is shown there.
+
+    Attributes:
+        bot_id: the bot whose own host it is.
+        chat: whether it is `server.chat_host`, which shows the chat only.
+    """
 
     name: str
     authority: str
     bot_id: str | None = None
+    chat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class Hosts:
 
     Attributes:
         names: of the public URL and the chat host, lower case, without port.
+        chat: the chat host's name.
         bots: each bot's own host name -> bot id.
         origins: further Origins that the operator allows, and the public URL's own.
         https: whether browsers come by https even where the request does not say so (TLS ends before us).
@@ -48,6 +55,7 @@ class Hosts:
     bots: Mapping[str, str] = field(default_factory=dict)
     origins: frozenset[str] = frozenset()
     https: bool = False
+    chat: str | None = None
 
     @classmethod
     def configured(
@@ -73,6 +81,7 @@ class Hosts:
             {_name(host): bot_id for host, bot_id in bot_hosts.items()},
             frozenset(origins),
             https,
+            _name(chat_host) if chat_host else None,
         )
 
     def find(self, authority: str | None) -> Host:
@@ -91,7 +100,7 @@ class Hosts:
         if name in self.bots:
             return Host(name, authority, self.bots[name])
         if name in self.names or is_loopback(name):
-            return Host(name, authority)
+            return Host(name, authority, chat=name == self.chat)
         raise Misdirected
 
     def owns(self, origin: str, authority: str, scheme: str) -> bool:

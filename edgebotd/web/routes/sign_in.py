@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
@@ -66,12 +66,17 @@ class Me(Model):
     """The bots that this credential or host is narrowed to."""
     credential_id: str
     expires_at: AtMs | None
+    surface: Literal["dashboard", "chat", "bot"]
+    """What the page shows on this host: everything, the chat only (`server.chat_host`), or one bot (its own host)."""
+    host_bot_id: str | None
+    """The bot whose own host this is."""
 
 
 class SessionInfo(Model):
     """One login."""
 
     id: str
+    user_id: UserId
     current: bool
     created_at: AtMs
     seen_at: AtMs
@@ -80,8 +85,14 @@ class SessionInfo(Model):
     user_agent: str | None
 
 
+class SessionQuery(Model):
+    """Whose: one's own, or as an administrator everybody's."""
+
+    all: bool = False
+
+
 class SessionList(Model):
-    """All own logins."""
+    """Logins that have not expired, newest first."""
 
     items: list[SessionInfo]
 
@@ -129,7 +140,7 @@ class SignInRoutes:
 
     async def me(self, call: Call) -> Me:
         """Tell who asks, and what they may."""
-        principal = call.principal
+        principal, host = call.principal, call.caller.host
         granted = {bot_id: principal.grant_on(bot_id) for bot_id in principal.visible(list(principal.grants))}
         return Me(
             user_id=principal.user_id,
@@ -142,6 +153,8 @@ class SignInRoutes:
             bots=None if principal.bots is None else sorted(principal.bots),
             credential_id=principal.credential_id,
             expires_at=principal.expires_at,
+            surface="bot" if host.bot_id is not None else "chat" if host.chat else "dashboard",
+            host_bot_id=host.bot_id,
         )
 
     async def change_password(self, call: Call, body: PasswordRequest) -> None:
@@ -150,14 +163,19 @@ class SignInRoutes:
             call.actor, body.current_password.get_secret_value(), body.new_password.get_secret_value()
         )
 
-    async def sessions(self, call: Call) -> SessionList:
-        """List one's own logins, newest first."""
+    async def sessions(self, call: Call, query: SessionQuery) -> SessionList:
+        """List one's own logins, or as an administrator everybody's, newest first."""
         principal, now = call.principal, self._services.now()
-        rows = await self._services.database.read(lambda conn: sessions.of_user(conn, principal.user_id))
+        if query.all:
+            principal.require_admin()
+            rows = await self._services.database.read(sessions.all_sessions)
+        else:
+            rows = await self._services.database.read(lambda conn: sessions.of_user(conn, principal.user_id))
         return SessionList(
             items=[
                 SessionInfo(
                     id=row.id,
+                    user_id=row.user_id,
                     current=row.id == principal.credential_id,
                     created_at=row.created_at,
                     seen_at=self._people.used_at(row.id, row.seen_at) or row.seen_at,
@@ -171,8 +189,10 @@ class SignInRoutes:
         )
 
     async def end_session(self, call: Call) -> None:
-        """End one of one's own logins."""
-        await self._sign_in.end_session(call.actor, call.principal.user_id, call.parameters["session_id"])
+        """End one of one's own logins, or as an administrator anybody's; what is open with it ends too."""
+        session_id = call.parameters["session_id"]
+        owner = self._sign_in.holder(session_id) if call.principal.admin else None
+        await self._sign_in.end_session(call.actor, owner or call.principal.user_id, session_id)
 
     def _with_cookie(self, call: Call, signed_in: SignedIn) -> Reply:
         answer = SignedInAnswer(

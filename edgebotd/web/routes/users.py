@@ -61,6 +61,8 @@ class UserInfo(Model):
     sessions: int
     tokens: int
     created_at: AtMs
+    last_seen_at: AtMs | None
+    """When a session or token that is still there was last used; null where there is none."""
 
 
 class UserList(Model):
@@ -143,12 +145,12 @@ class UserRoutes:
 
     async def list_users(self, call: Call) -> UserList:
         """List all users."""
-        return UserList(items=[_info(record) for record in self._services.people.records()])
+        return UserList(items=[self._info(record) for record in self._services.people.records()])
 
     async def add(self, call: Call, body: NewUser) -> UserInfo:
         """Make a user."""
         password = _plain(body.password)
-        return _info(
+        return self._info(
             await self._accounts.add(call.actor, body.id, body.name or body.id, admin=body.admin, password=password)
         )
 
@@ -157,7 +159,7 @@ class UserRoutes:
         edited = await self._accounts.edit(
             call.actor, call.parameters["user_id"], name=body.name, admin=body.admin, disabled=body.disabled
         )
-        return _info(edited)
+        return self._info(edited)
 
     async def remove(self, call: Call) -> None:
         """Remove a user with all credentials."""
@@ -206,25 +208,27 @@ class UserRoutes:
         ]
         return AuditPage(items=items, next=str(rows[-1].id) if more else None)
 
+    def _info(self, record: Record) -> UserInfo:
+        user = record.user
+        assert user is not None
+        used = [self._services.people.used_at(session.id, session.seen_at) for session in record.sessions]
+        used += [self._services.people.used_at(token.id, token.used_at) for token in record.tokens]
+        return UserInfo(
+            id=user.id,
+            name=user.name,
+            admin=user.admin,
+            disabled=user.disabled_at is not None,
+            has_password=user.password_hash is not None,
+            grants={bot_id: _WORDS[grant] for bot_id, grant in sorted(record.grants.items())},
+            sessions=len(record.sessions),
+            tokens=len(record.tokens),
+            created_at=user.created_at,
+            last_seen_at=max((at for at in used if at is not None), default=None),
+        )
+
 
 def _plain(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
 _WORDS: dict[Grant, GrantWord] = {Grant.VIEW: "view", Grant.CHAT: "chat", Grant.OPERATE: "operate"}
-
-
-def _info(record: Record) -> UserInfo:
-    user = record.user
-    assert user is not None
-    return UserInfo(
-        id=user.id,
-        name=user.name,
-        admin=user.admin,
-        disabled=user.disabled_at is not None,
-        has_password=user.password_hash is not None,
-        grants={bot_id: _WORDS[grant] for bot_id, grant in sorted(record.grants.items())},
-        sessions=len(record.sessions),
-        tokens=len(record.tokens),
-        created_at=user.created_at,
-    )
