@@ -37,8 +37,9 @@ _COMPRESSED: Final = frozenset({".html", ".css", ".js", ".svg", ".webmanifest"})
 ENTRY: Final = "main.js"
 _FOREVER: Final = "public, max-age=31536000, immutable"
 _IMPORT: Final = re.compile(
-    r"""^\s*(?:import|export)\b[^"';]*?["'](\.[^"']+)["']|^\}\s*from\s*["'](\.[^"']+)["']""", re.M
+    r"""(?:^|;)\s*(?:import|export)\b[\w\s{},*$]*?["'](\.[^"']+)["']|^\}\s*from\s*["'](\.[^"']+)["']""", re.M
 )
+"""A static import, of minified code too, or the end of one over several lines; no call, which loads when needed."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class File:
 
     @cached_property
     def tag(self) -> str:
-        """A strong validator."""
-        return f'"{hashlib.sha256(self.data).hexdigest()[:24]}"'
+        """A weak validator: compressed or not, it is the same file."""
+        return f'W/"{hashlib.sha256(self.data).hexdigest()[:24]}"'
 
 
 class Files:
@@ -89,11 +90,16 @@ class Files:
         while waiting:
             name = waiting.pop()
             yield name
-            for first, second in _IMPORT.findall(self._files[name].data.decode()):
-                imported = posixpath.normpath(posixpath.join(posixpath.dirname(name), first or second))
+            for written in imports_of(self._files[name].data.decode()):
+                imported = posixpath.normpath(posixpath.join(posixpath.dirname(name), written))
                 if imported not in seen and imported in self._files:
                     seen.add(imported)
                     waiting.append(imported)
+
+
+def imports_of(source: str) -> list[str]:
+    """Return what a module imports from files beside it before it runs, as it is written there."""
+    return [first or second for first, second in _IMPORT.findall(source)]
 
 
 def read_files(directory: Path = DIRECTORY) -> Files:
@@ -135,9 +141,17 @@ class PageRoutes:
 def _reply(call: Call, file: File, keep: str) -> Reply:
     headers = [("etag", file.tag), ("cache-control", keep), ("vary", "Accept-Encoding")]
     content_type = MEDIA_TYPES[file.suffix]
-    if call.headers.get("if-none-match") == file.tag:
+    known = {tag.strip().removeprefix("W/") for tag in call.headers.get("if-none-match", "").split(",")}
+    if file.tag.removeprefix("W/") in known:
         return Reply(status=304, content_type=content_type, headers=headers)
-    accepted = {part.strip().partition(";")[0] for part in call.headers.get("accept-encoding", "").split(",")}
-    if "gzip" in accepted and (compressed := file.compressed) is not None:
+    if _takes_gzip(call.headers.get("accept-encoding", "")) and (compressed := file.compressed) is not None:
         return Reply(compressed, content_type=content_type, headers=[*headers, ("content-encoding", "gzip")])
     return Reply(file.data, content_type=content_type, headers=headers)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    for part in accepted.lower().split(","):
+        coding, _, weight = part.replace(" ", "").partition(";")
+        if coding == "gzip":
+            return not re.fullmatch(r"q=0(\.0*)?", weight)
+    return False
