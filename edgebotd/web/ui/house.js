@@ -5,11 +5,15 @@ import { computed, signal } from "./lib.js";
 import { socket } from "./socket.js";
 
 /**
- * @typedef {{id: string, name: string, admin: boolean, kind: string, grants: Record<string, string>, [key: string]: any}} Me `GET /api/me`
+ * @typedef {"view" | "chat" | "operate"} Grant
+ * @typedef {{userId: string, name: string, admin: boolean, kind: string, everyBot: boolean, grants: Record<string, Grant>,
+ *   surface?: "dashboard" | "chat" | "bot", hostBotId?: string | null, [key: string]: any}} Me `GET /api/me`
  * @typedef {"connected" | "connecting" | "disconnected" | "starting" | "stopped" | "error" | "unknown"} BotState
- * @typedef {{botId: string, name: string, kind: string, state: BotState, reason?: string, detail?: string, source: string,
- *   sinceAt: number, activity: string, activityDetail?: string}} Bot `bots-status-update`
+ * @typedef {{botId: string, name: string, kind: string, state: BotState, reason?: string | null, detail?: string | null,
+ *   source: string, sinceAt: number, activity: string, activityDetail?: string | null}} Bot `bots-status-update`
  */
+
+const RANK = { view: 1, chat: 2, operate: 3 };
 
 /** Who is signed in; null while nobody is. */
 export const me = signal(/** @type {Me | null} */ (null));
@@ -22,15 +26,46 @@ export const known = signal(false);
 
 export const botList = computed(() => [...bots.value.values()]);
 
+/** Which pages this host shows. */
+export const surface = computed(() => me.value?.surface ?? "dashboard");
+
+/** Whether I may do something with a bot. @param {string} botId @param {Grant} grant */
+export function may(botId, grant) {
+  const who = me.value;
+  if (who === null) return false;
+  if (who.everyBot) return true;
+  return (RANK[who.grants[botId]] ?? 0) >= RANK[grant];
+}
+
+/** Whether a bot waits for a person: trying again alone will not help. @param {Bot} bot */
+export const needsPerson = (bot) => bot.state === "error";
+
+/** Whether a bot is at something. @param {Bot} bot */
+export const busy = (bot) => bot.activity !== "idle";
+
 /** Ask who is signed in. Throws a `Problem`. */
 export async function loadMe() {
   me.value = await call("GET", "/api/me");
 }
 
+/** Put a bot's newest facts in place. @param {string} botId @param {Partial<Bot>} news */
+function change(botId, news) {
+  const bot = bots.value.get(botId);
+  if (bot !== undefined) bots.value = new Map(bots.value).set(botId, { ...bot, ...news });
+}
+
 /** Keep these signals true from now on. */
 export function startHouse() {
   socket.on("bots-status-update", (event) => {
+    const before = bots.value;
     bots.value = new Map(event.bots.map((/** @type {Bot} */ bot) => [bot.botId, bot]));
+    const others = before.size !== bots.value.size || [...before.keys()].some((id) => !bots.value.has(id));
+    // Other bots are other grants. What does not come through now comes with the next change, or the login.
+    if (known.value && others) loadMe().catch(() => {});
     known.value = true;
   });
+  socket.on("bot:status", ({ botId, state, reason, detail, source, sinceAt }) =>
+    change(botId, { state, reason, detail, source, sinceAt }),
+  );
+  socket.on("bot-activity", ({ botId, activity, detail }) => change(botId, { activity, activityDetail: detail }));
 }

@@ -1,19 +1,31 @@
-// The page starts here: who is there decides between the login and the house.
+// The page starts here: who is there decides between the login, the first run and the house.
 
 import { call, Problem, signedOut } from "./api.js";
 import { loadMe, me, startHouse } from "./house.js";
 import { effect, html, render, signal } from "./lib.js";
 import { SignIn } from "./pages/sign-in.js";
+import { startKeys } from "./parts/keys.js";
+import { lazy } from "./parts/lazy.js";
 import { Shell } from "./parts/shell.js";
-import { startRouter } from "./router.js";
+import { Toasts } from "./parts/toast.js";
+import { loadPreferences } from "./preferences.js";
+import { navigate, startRouter } from "./router.js";
+import { startSettings } from "./settings.js";
 import { socket } from "./socket.js";
-import { startLanguage } from "./strings.js";
+import { startLanguage, t } from "./strings.js";
+import { startTalk } from "./talk.js";
 
 const RETRY_MS = 2000;
 
+// Seen once in an installation's life.
+const MakeAdmin = lazy(async () => (await import("./pages/first-run.js")).MakeAdmin);
+const FirstBot = lazy(async () => (await import("./pages/first-run.js")).FirstBot);
+
 /** @type {import("./lib.js").Signal<{code: string, userId: string | null, detail: string} | null>} */
 const setup = signal(null);
+const firstRun = signal(false);
 const trouble = signal(/** @type {string | null} */ (null));
+const unreachable = signal(/** @type {string | null} */ (null));
 const ready = signal(false);
 
 /** Take the one-time code out of the address at once, so that it stays in no history. */
@@ -38,28 +50,49 @@ async function enter() {
   try {
     await loadMe();
     signedOut.value = false;
+    unreachable.value = null;
     socket.start();
+    loadPreferences();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     // A restart, or a proxy that speaks for the daemon: who is signed in stays so.
-    if (error.status !== 401) setTimeout(enter, RETRY_MS);
+    if (error.status !== 401) {
+      unreachable.value = error.message;
+      setTimeout(enter, RETRY_MS);
+    }
   }
   ready.value = true;
 }
 
 function App() {
   if (setup.value !== null) {
-    return html`<${SignIn} setup=${setup.value} onDone=${() => ((setup.value = null), enter())} />`;
+    const { code, userId } = setup.value;
+    const done = () => {
+      firstRun.value = userId === null;
+      setup.value = null;
+      return enter();
+    };
+    return userId === null ? html`<${MakeAdmin} code=${code} onSignedIn=${done} />` : html`<${SignIn} setup=${setup.value} onDone=${done} />`;
+  }
+  if (me.value === null && unreachable.value !== null) {
+    return html`<main class="first" id="main"><p class="muted small">edgebotd</p><h1>${t("unreachable.title")}</h1><p role="status">${unreachable.value} ${t("unreachable.text")}</p></main>`;
   }
   if (me.value === null || signedOut.value) {
-    return ready.value ? html`<${SignIn} trouble=${trouble.value} onDone=${() => ((trouble.value = null), enter())} />` : null;
+    const done = () => ((trouble.value = null), enter());
+    return ready.value ? html`<${SignIn} trouble=${trouble.value} ended=${me.value !== null} onDone=${done} />` : null;
+  }
+  if (firstRun.value) {
+    return html`<${FirstBot} onDone=${(/** @type {string} */ to) => (navigate(to), (firstRun.value = false))} /><${Toasts} />`;
   }
   return html`<${Shell} />`;
 }
 
 async function start() {
+  startSettings();
   startRouter();
   startHouse();
+  startTalk();
+  startKeys();
   await startLanguage();
   const app = /** @type {HTMLElement} */ (document.getElementById("app"));
   render(html`<${App} />`, app);

@@ -1,11 +1,34 @@
-// One bot: its chat, and everything else that is known of it.
+// One bot: how it is, its chat, and everything else that is known of it.
 
-import { bots } from "../house.js";
+import { bots, known } from "../house.js";
 import { html } from "../lib.js";
+import { Icon } from "../parts/icon.js";
+import { Empty, Loading } from "../parts/loaded.js";
+import { doing, State } from "../parts/state.js";
+import { t } from "../strings.js";
+import { About } from "./bot-about.js";
 import { ChatPage } from "./chat.js";
+
+const TABS = /** @type {const} */ (["chat", "about"]);
 
 /** @param {{botId: string, tab: string}} props */
 export function BotPage({ botId, tab }) {
   const bot = bots.value.get(botId);
-  return html`<h1>${bot?.name ?? botId}</h1>${tab === "chat" && html`<${ChatPage} botId=${botId} conversationId=${null} />`}`;
+  if (bot === undefined) {
+    if (!known.value) return html`<${Loading} />`;
+    return html`<${Empty} text=${t("bot.absent", { id: botId })}><a class="button" href="/">${t("notFound.home")}</a><//>`;
+  }
+  const does = doing(bot);
+  const shown = TABS.find((one) => one === tab) ?? "chat";
+  return html`<div class="bot-page">
+    <header class="bot-bar">
+      <a class="icon-button" href="/"><${Icon} name="back" label=${t("bot.back")} /></a>
+      <div class="bot-who"><h1 class="cut" dir="auto">${bot.name}</h1>
+        <p class="bot-now"><${State} bot=${bot} />${does && html`<span class="cut muted">${does}</span>`}</p></div>
+      <nav class="bot-tabs" aria-label=${t("bot.tabs", { name: bot.name })}>${TABS.map(
+        (one) => html`<a key=${one} href=${one === "chat" ? `/bots/${botId}` : `/bots/${botId}/${one}`} aria-current=${one === shown ? "page" : null}>${t(`bot.tab.${one}`)}</a>`,
+      )}</nav>
+    </header>
+    ${shown === "chat" ? html`<div class="bot-chat"><${ChatPage} botId=${botId} conversationId=${null} /></div>` : html`<${About} bot=${bot} />`}
+  </div>`;
 }

@@ -1,8 +1,86 @@
-// Every bot at a glance.
+// Every bot at a glance: what needs somebody, how each is, what it does, what was said last.
 
-import { botList } from "../house.js";
-import { html } from "../lib.js";
+import { botList, busy, known, me, needsPerson } from "../house.js";
+import { html, useEffect, useMemo, useState } from "../lib.js";
+import { Icon } from "../parts/icon.js";
+import { Empty, Loading } from "../parts/loaded.js";
+import { doing } from "../parts/state.js";
+import { favourites } from "../preferences.js";
+import { navigate, search } from "../router.js";
+import { t } from "../strings.js";
+import { talk } from "../talk.js";
+import { BotRow } from "./bot-row.js";
+import { ConnectDialog } from "./connect.js";
+import { Needs } from "./needs.js";
+import { fits, ordered, SORTS } from "./order.js";
+import { SystemStrip } from "./system-strip.js";
+
+const STORED = "edgebotd.sort";
+
+/** @typedef {import("./order.js").Sort} Sort */
+
+/** What a filter looks at. @param {import("../house.js").Bot} bot */
+const words = (bot) => [bot.name, bot.botId, bot.kind, t(`state.${bot.state}`), doing(bot) ?? "", talk.value.get(bot.botId)?.last?.text ?? ""].join(" ");
+
+function Head() {
+  return html`<div class="bot-row bot-head" role="row">
+    <span role="columnheader" class="c-star"><span class="visually-hidden">${t("dash.col.favourite")}</span></span>
+    <span role="columnheader" class="c-name">${t("dash.col.bot")}</span><span role="columnheader" class="c-state">${t("dash.col.state")}</span>
+    <span role="columnheader" class="c-doing">${t("dash.col.doing")}</span><span role="columnheader" class="c-said">${t("dash.col.last")}</span>
+    <span role="columnheader" class="c-age"><span class="visually-hidden">${t("dash.col.age")}</span></span>
+    <span role="columnheader" class="c-quick">${t("dash.col.quick")}</span></div>`;
+}
+
+/** @param {{sort: Sort, text: string}} props */
+function Bots({ sort, text }) {
+  const list = botList.value;
+  // Rows keep their places while bots merely begin and end something: what is looked at must not jump away.
+  const key = list.map((bot) => `${bot.botId} ${bot.name} ${needsPerson(bot) ? "!" : bot.state === "disconnected"} ${sort === "busy" && busy(bot)}`).join();
+  const order = useMemo(() => {
+    const usedAt = (/** @type {string} */ id) => talk.value.get(id)?.last?.at ?? 0;
+    return ordered(list, sort, { favourites: favourites.value, usedAt }).map((bot) => bot.botId);
+  }, [key, sort, favourites.value, talk.value.size]);
+  const byId = new Map(list.map((bot) => [bot.botId, bot]));
+  const shown = order.map((id) => byId.get(id)).filter((bot) => bot !== undefined).filter((bot) => fits(words(bot), text));
+  return html`<div class="bots" role="table" aria-label=${t("dash.title")}><div role="rowgroup"><${Head} /></div>
+      <div role="rowgroup">${shown.map((bot) => html`<${BotRow} key=${bot.botId} bot=${bot} />`)}</div></div>
+    <p class=${shown.length ? "visually-hidden" : "none muted"} role="status">${text.trim() ? t("dash.found", { count: shown.length }) : ""}</p>`;
+}
+
+/** @param {{sort: Sort, setSort: (sort: Sort) => void, text: string, setText: (text: string) => void}} props */
+function Bar({ sort, setSort, text, setText }) {
+  return html`<div class="dash-bar"><h1>${t("dash.title")}</h1>
+    <input class="input filter" type="search" data-filter aria-label=${t("dash.filter")} placeholder=${t("dash.filter")} value=${text}
+      onInput=${(/** @type {any} */ event) => setText(event.target.value)}
+      onKeyDown=${(/** @type {any} */ event) => event.key === "Escape" && (setText(""), event.target.blur())} />
+    <label class="sort"><span class="visually-hidden">${t("dash.sort")}</span>
+      <select class="input" value=${sort} onChange=${(/** @type {any} */ event) => setSort(event.target.value)}>
+        ${SORTS.map((one) => html`<option key=${one} value=${one}>${t(`dash.sort.${one}`)}</option>`)}</select></label>
+    ${me.value?.admin && html`<a class="button" href="/?connect"><${Icon} name="add" /><span class="wide">${t("connect.title")}</span><span class="visually-hidden narrow">${t("connect.title")}</span></a>`}
+  </div>`;
+}
 
 export function Dashboard() {
-  return html`<ul>${botList.value.map((bot) => html`<li key=${bot.botId}><a href=${`/bots/${bot.botId}`}>${bot.name}</a> ${bot.state}</li>`)}</ul>`;
+  const [text, setText] = useState("");
+  const [sort, choose] = useState(/** @type {Sort} */ (SORTS.find((one) => one === localStorage.getItem(STORED)) ?? "attention"));
+  useEffect(() => {
+    if (known.value && performance.getEntriesByName("edgebotd:interactive").length === 0) performance.mark("edgebotd:interactive");
+  }, [known.value]);
+  const setSort = (/** @type {Sort} */ one) => {
+    localStorage.setItem(STORED, one);
+    choose(one);
+  };
+  const none = known.value && botList.value.length === 0;
+  return html`<div class="dash">
+    <${Needs} />
+    ${!none && html`<${Bar} sort=${sort} setSort=${setSort} text=${text} setText=${setText} />`}
+    ${!known.value
+      ? html`<${Loading} rows=${4} />`
+      : none
+        ? html`<${Empty} text=${t(me.value?.admin ? "dash.empty" : "dash.emptyForYou")}>
+            ${me.value?.admin && html`<a class="button primary" href="/?connect">${t("connect.title")}</a>`}<//>`
+        : html`<${Bots} sort=${sort} text=${text} />`}
+    <${SystemStrip} />
+    ${search.value.has("connect") && me.value?.admin && html`<${ConnectDialog} onClose=${() => navigate("/", { replace: true })} />`}
+  </div>`;
 }

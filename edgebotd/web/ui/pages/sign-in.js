@@ -1,23 +1,25 @@
-// Logging in, and what a one-time link asks for first.
+// Logging in, and what a one-time link of an account asks for first.
 
 import { call, Problem } from "../api.js";
-import { html, useState } from "../lib.js";
+import { html, useRef, useState } from "../lib.js";
 import { t } from "../strings.js";
 
 /**
- * @param {{onDone: () => void, trouble?: string | null,
- *   setup?: {code: string, userId: string | null, detail: string} | null}} props
+ * @param {{onDone: () => void, trouble?: string | null, ended?: boolean,
+ *   setup?: {code: string, userId: string | null, detail: string} | null}} props `ended`: there was a session till now
  */
-export function SignIn({ onDone, trouble = null, setup = null }) {
+export function SignIn({ onDone, trouble = null, ended = false, setup = null }) {
   const [said, say] = useState(trouble);
   const [busy, setBusy] = useState(false);
+  const password = useRef(/** @type {HTMLInputElement | null} */ (null));
 
   /** @param {SubmitEvent} event */
   async function submit(event) {
     event.preventDefault();
     const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
-    const typed = { userId: setup?.userId ?? form.get("userId"), password: form.get("password") };
+    const typed = { userId: setup?.userId ?? String(form.get("userId")).trim(), password: form.get("password") };
     setBusy(true);
+    say(null);
     try {
       if (setup) await call("POST", "/api/setup", { code: setup.code, ...typed });
       else await call("POST", "/api/login", typed);
@@ -25,22 +27,27 @@ export function SignIn({ onDone, trouble = null, setup = null }) {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       say(error.message);
+      password.current?.select();
     } finally {
       setBusy(false);
     }
   }
 
-  return html`
-    <main class="centred" id="main">
-      <h1>${setup ? setup.detail : t("signIn.title")}</h1>
-      <form onSubmit=${submit} id="sign-in" style=${{ display: "grid", gap: "12px" }}>
-        ${!setup?.userId && html`
-          <label class="field"><span>${t("signIn.user")}</span>
-            <input class="input" name="userId" autocomplete="username" autocapitalize="none" required /></label>`}
-        <label class="field"><span>${t("signIn.password")}</span>
-          <input class="input" name="password" type="password" autocomplete=${setup ? "new-password" : "current-password"} required /></label>
-        <button class="button primary" disabled=${busy}>${t("signIn.go")}</button>
-      </form>
-      <p role="alert" class="trouble">${said}</p>
-    </main>`;
+  return html`<main class="first" id="main">
+    <p class="muted small">edgebotd</p>
+    <h1>${setup ? t("signIn.choose") : t("signIn.title")}</h1>
+    ${ended && html`<p>${t("signIn.ended")}</p>`}
+    <form onSubmit=${submit} id="sign-in" class="stack">
+      ${setup?.userId
+        ? html`<p>${t("signIn.for", { user: setup.userId })}</p><input type="hidden" name="username" autocomplete="username" value=${setup.userId} />`
+        : html`<label class="field"><span>${t("signIn.user")}</span>
+            <input class="input" name="userId" autocomplete="username" autocapitalize="none" spellcheck=${false} required autofocus /></label>`}
+      <label class="field"><span>${t("signIn.password")}</span>
+        <input ref=${password} class="input" name="password" type="password" autocomplete=${setup ? "new-password" : "current-password"} required minlength=${setup ? 10 : null} autofocus=${Boolean(setup?.userId)} />
+        ${setup && html`<small class="muted">${t("signIn.password.hint")}</small>`}</label>
+      <p role="alert" class=${said ? "trouble" : "visually-hidden"}>${said}</p>
+      <button class="button primary" disabled=${busy}>${t(setup ? "signIn.save" : "signIn.go")}</button>
+    </form>
+    ${!setup && html`<p class="muted small">${t("signIn.forgot")} <code>edgebotd user passwd NAME --link</code></p>`}
+  </main>`;
 }

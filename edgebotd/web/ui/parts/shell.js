@@ -1,64 +1,100 @@
 // The frame around every page: where one can go, how the line is, and the page itself.
 
-import { call } from "../api.js";
-import { me } from "../house.js";
-import { html } from "../lib.js";
+import { bots, me, surface } from "../house.js";
+import { html, useEffect, useRef } from "../lib.js";
 import { match, route } from "../router.js";
-import { socket } from "../socket.js";
 import { t } from "../strings.js";
-import { AdminPage } from "../pages/admin.js";
+import { unreadTotal } from "../talk.js";
 import { BotPage } from "../pages/bot.js";
 import { ChatPage } from "../pages/chat.js";
 import { Dashboard } from "../pages/dashboard.js";
+import { MeMenu } from "../pages/settings.js";
+import { Icon } from "./icon.js";
+import { Keys, PALETTE_KEY, paletteShown } from "./keys.js";
+import { lazy } from "./lazy.js";
+import { Palette } from "./palette.js";
+import { Line, Strip } from "./strip.js";
 import { Toasts } from "./toast.js";
 
-async function signOut() {
-  socket.stop();
-  await call("POST", "/api/logout").catch(() => {});
-  location.assign("/");
-}
+const AdminPage = lazy(async () => (await import("../pages/admin.js")).AdminPage);
 
-/** How the line is, while that needs saying. */
-function Strip() {
-  const { phase } = socket.state.value;
-  if (phase === "live" || phase === "idle") return html`<div role="status" class="visually-hidden">${t(`line.${phase}`)}</div>`;
-  return html`<div role="status" class="strip">${t(`line.${phase}`)}</div>`;
-}
+/** @typedef {{content: any, title: string, fill?: boolean}} View `fill`: it scrolls inside, and owns a small screen */
 
-/** @param {{to: string, children: any, inside?: boolean}} props */
-function Tab({ to, children, inside }) {
-  const here = route.value === to || (inside && route.value.startsWith(`${to}/`));
-  return html`<a href=${to} aria-current=${here ? "page" : null}>${children}</a>`;
-}
-
-function Page() {
-  const path = route.value;
-  const found = match("/bots/:id", path) ?? match("/bots/:id/:tab", path);
-  if (path === "/") return html`<${Dashboard} />`;
-  if (found) return html`<${BotPage} key=${found.id} botId=${found.id} tab=${found.tab ?? "chat"} />`;
-  if (path === "/chat" || path.startsWith("/chat/")) {
-    const [, , botId, conversationId] = path.split("/");
-    return html`<${ChatPage} botId=${botId ?? null} conversationId=${conversationId ?? null} />`;
+/** What a path shows on this host. @param {string} path @returns {View} */
+function view(path) {
+  const home = surface.value;
+  const name = (/** @type {string | null} */ id) => (id === null ? t("nav.chat") : (bots.value.get(id)?.name ?? id));
+  const chat = match("/chat", path) ?? match("/chat/:bot", path) ?? match("/chat/:bot/:conversation", path);
+  if (home === "bot") {
+    const botId = me.value?.hostBotId ?? null;
+    const conversationId = chat?.bot === botId ? (chat?.conversation ?? null) : null;
+    return { content: html`<${ChatPage} key=${botId} botId=${botId} conversationId=${conversationId} />`, title: name(botId), fill: true };
   }
-  if (path === "/admin" || path.startsWith("/admin/") || path === "/account") return html`<${AdminPage} path=${path} />`;
-  return html`<div class="centred"><h1>${t("notFound.title")}</h1><p>${t("notFound.text")}</p><a href="/">${t("notFound.home")}</a></div>`;
+  if (chat || (home === "chat" && path === "/")) {
+    const botId = chat?.bot ?? null;
+    return { content: html`<${ChatPage} botId=${botId} conversationId=${chat?.conversation ?? null} />`, title: name(botId), fill: true };
+  }
+  if (home === "dashboard") {
+    const found = match("/bots/:id", path) ?? match("/bots/:id/:tab", path);
+    if (path === "/") return { content: html`<${Dashboard} />`, title: t("nav.dashboard") };
+    if (found) return { content: html`<${BotPage} key=${found.id} botId=${found.id} tab=${found.tab ?? "chat"} />`, title: name(found.id), fill: true };
+    if (path === "/admin" || path.startsWith("/admin/")) return { content: html`<${AdminPage} path=${path} />`, title: t("nav.admin") };
+    if (path === "/account") return { content: html`<${AdminPage} path=${path} />`, title: t("nav.account") };
+  }
+  return {
+    content: html`<div class="centred"><h1>${t("notFound.title")}</h1><p>${t("notFound.text")}</p><p><a class="button" href="/">${t("notFound.home")}</a></p></div>`,
+    title: t("notFound.title"),
+  };
+}
+
+/** @param {{to: string, icon: import("./icon.js").IconName, children: any, inside?: string[]}} props */
+function Tab({ to, icon, children, inside = [] }) {
+  const here = route.value === to || inside.some((path) => route.value === path || route.value.startsWith(`${path}/`));
+  return html`<a href=${to} aria-current=${here ? "page" : null}><${Icon} name=${icon} /><span>${children}</span></a>`;
+}
+
+function Navigation() {
+  const unread = unreadTotal.value;
+  return html`<nav aria-label=${t("nav.main")}>
+    <${Tab} to="/" icon="bots" inside=${["/bots"]}>${t("nav.dashboard")}<//>
+    <${Tab} to="/chat" icon="chat" inside=${["/chat"]}>${t("nav.chat")}${unread > 0 && html` <span class="count">${unread}<span class="visually-hidden"> ${t("nav.unread")}</span></span>`}<//>
+    ${me.value?.admin && html`<${Tab} to="/admin" icon="gear" inside=${["/admin"]}>${t("nav.admin")}<//>`}
+  </nav>`;
 }
 
 export function Shell() {
+  const main = useRef(/** @type {HTMLElement | null} */ (null));
+  const first = useRef(true);
+  const { content, title, fill } = view(route.value);
+  const unread = unreadTotal.value;
+  useEffect(() => {
+    document.title = `${unread > 0 ? `(${unread}) ` : ""}${title} · edgebotd`;
+  }, [title, unread]);
+  useEffect(() => {
+    // Where the focus was is gone with the old page: the next Tab begins in the new one.
+    if (!first.current && (document.activeElement === null || document.activeElement === document.body)) main.current?.focus({ preventScroll: true });
+    first.current = false;
+  }, [route.value]);
+  const skip = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    main.current?.focus();
+  };
   return html`
-    <div class="frame">
+    <div class=${`frame ${fill ? "filled" : ""} ${surface.value}`}>
+      <a class="skip" href="#main" onClick=${skip}>${t("nav.skip")}</a>
       <header class="top">
-        <strong>edgebotd</strong>
-        <nav aria-label=${t("nav.main")}>
-          <${Tab} to="/">${t("nav.dashboard")}<//>
-          <${Tab} to="/chat" inside>${t("nav.chat")}<//>
-          ${me.value?.admin && html`<${Tab} to="/admin" inside>${t("nav.admin")}<//>`}
-        </nav>
-        <a href="/account">${me.value?.name}</a>
-        <button class="button" onClick=${signOut}>${t("nav.signOut")}</button>
+        ${surface.value === "bot" ? html`<strong class="brand">${title}</strong>` : html`<a class="brand" href="/">edgebotd</a>`}
+        ${surface.value === "dashboard" ? html`<${Navigation} />` : html`<span class="grow"></span>`}
+        <button type="button" class="find" aria-keyshortcuts="Control+K Meta+K" onClick=${() => (paletteShown.value = true)}>
+          <${Icon} name="search" /><span class="wide">${t("find.open")}</span><span class="visually-hidden narrow">${t("find.open")}</span><kbd class="wide">${PALETTE_KEY}</kbd></button>
+        <${Line} />
+        <${MeMenu} />
       </header>
       <${Strip} />
-      <main class="page" id="main"><${Page} /></main>
+      <main ref=${main} class="page" id="main" tabindex="-1">${content}</main>
+      <p class="visually-hidden" role="status">${title}</p>
+      <${Palette} />
+      <${Keys} />
       <${Toasts} />
     </div>`;
 }

@@ -1,0 +1,46 @@
+// A message to a bot from where one is; the answer is written into the same row.
+
+import { call, path } from "../api.js";
+import { html, useId, useRef, useState } from "../lib.js";
+import { Icon } from "../parts/icon.js";
+import { say, sayError } from "../parts/toast.js";
+import { t } from "../strings.js";
+import { talk } from "../talk.js";
+
+/** @param {{bot: import("../house.js").Bot}} props */
+export function QuickChat({ bot }) {
+  const id = useId();
+  const [text, setText] = useState("");
+  const [busy, setBusy] = useState(false);
+  const key = useRef("");
+
+  /** @param {SubmitEvent} event */
+  async function send(event) {
+    event.preventDefault();
+    const wanted = text.trim();
+    if (!wanted || busy) return;
+    // The same words after a failure are the same message: the key keeps it from being sent twice. Over plain HTTP from
+    // another machine there is no randomUUID.
+    key.current ||= Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    setBusy(true);
+    try {
+      const answer = await call("POST", path`/api/bots/${bot.botId}/chat/send`, {
+        text: wanted, conversationId: talk.value.get(bot.botId)?.last?.conversationId, idempotencyKey: key.current,
+      });
+      key.current = "";
+      setText("");
+      if (answer.state === "queued" && answer.detail) say(answer.detail);
+    } catch (error) {
+      sayError(error);
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  return html`<form class="quick" onSubmit=${send}>
+    <label class="visually-hidden" for=${id}>${t("dash.quick.label", { name: bot.name })}</label>
+    <input id=${id} class="bare" dir="auto" autocomplete="off" enterkeyhint="send" placeholder=${t("dash.quick.label", { name: bot.name })} value=${text}
+      onInput=${(/** @type {any} */ event) => ((key.current = ""), setText(event.target.value))} />
+    <button class="icon-button" disabled=${!text.trim() || busy}><${Icon} name="send" label=${t("dash.quick.send")} /></button>
+  </form>`;
+}
