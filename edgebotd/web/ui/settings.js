@@ -29,5 +29,10 @@ export const notifications = kept("notifications", /** @type {"on" | "off"} */ (
 export function startSettings() {
   effect(() => {
     document.documentElement.dataset.theme = theme.value;
+    // What the browser paints around the page follows the choice too, not the system alone.
+    const surface = getComputedStyle(document.body).backgroundColor;
+    for (const meta of /** @type {NodeListOf<HTMLMetaElement>} */ (document.querySelectorAll("meta[name=theme-color]"))) {
+      if (theme.value !== "system") meta.content = surface;
+    }
   });
 }

@@ -25,7 +25,7 @@ export function BotPage({ botId, tab }) {
       <a class="icon-button" href="/"><${Icon} name="back" label=${t("bot.back")} /></a>
       <div class="bot-who"><h1 class="cut" dir="auto">${bot.name}</h1>
         <p class="bot-now"><${State} bot=${bot} />${does && html`<span class="cut muted">${does}</span>`}</p></div>
-      <nav class="bot-tabs" aria-label=${t("bot.tabs", { name: bot.name })}>${TABS.map(
+      <nav class="bot-tabs" aria-label=${bot.name}>${TABS.map(
         (one) => html`<a key=${one} href=${one === "chat" ? `/bots/${botId}` : `/bots/${botId}/${one}`} aria-current=${one === shown ? "page" : null}>${t(`bot.tab.${one}`)}</a>`,
       )}</nav>
     </header>

@@ -61,7 +61,7 @@ export function ConnectForm({ onConnected, children }) {
       (one) => html`<label key=${one}><input type="radio" name="kind" value=${one} checked=${kind === one} onChange=${() => setKind(one)} /><span>${t(`connect.kind.${one}`)}</span></label>`,
     )}</fieldset>
     <p class="muted">${t(`connect.about.${kind}`)}</p>
-    <${Field} label=${t("connect.name")} name="name" required maxlength="100" value=${name} onInput=${(/** @type {any} */ event) => setName(event.target.value)} />
+    <${Field} label=${t("connect.name")} name="name" required autofocus maxlength="100" value=${name} onInput=${(/** @type {any} */ event) => setName(event.target.value)} />
     <${Field} label=${t("connect.id")} hint=${t("connect.id.hint")} name="id" required pattern="[a-z0-9][a-z0-9\\-]{0,31}" autocapitalize="none" spellcheck=${false}
       value=${id ?? idOf(name)} onInput=${(/** @type {any} */ event) => setId(event.target.value)} />
     ${kind !== "echo" && html`<${Field} key="url" label=${t("connect.url")} name="url" type="url" required placeholder=${URLS[kind]} dir="ltr" spellcheck=${false} />

@@ -3,6 +3,8 @@
 import { call, path, Problem, query } from "../api.js";
 import { botList, me, surface } from "../house.js";
 import { html, useEffect, useId, useMemo, useRef, useState } from "../lib.js";
+import { ordered } from "../pages/order.js";
+import { favourites } from "../preferences.js";
 import { navigate } from "../router.js";
 import { signOut } from "../session.js";
 import { theme, THEMES } from "../settings.js";
@@ -32,6 +34,11 @@ export function found(entries, text) {
   return [...fits.filter(begins), ...fits.filter((entry) => !begins(entry))];
 }
 
+function lastUsed() {
+  const usedAt = (/** @type {string} */ id) => talk.value.get(id)?.last?.at ?? 0;
+  return ordered(botList.value, "used", { favourites: favourites.value, usedAt });
+}
+
 /** @returns {Entry[]} */
 function places() {
   const go = (/** @type {string} */ to) => () => navigate(to);
@@ -39,7 +46,7 @@ function places() {
   const entries = [];
   const all = surface.value === "dashboard";
   if (surface.value !== "bot") {
-    for (const bot of botList.value) {
+    for (const bot of lastUsed()) {
       entries.push({ id: `bot-${bot.botId}`, group: "bots", label: bot.name, note: t(`state.${bot.state}`), run: go(all ? `/bots/${bot.botId}` : `/chat/${bot.botId}`) });
     }
   }
@@ -60,8 +67,7 @@ function places() {
 
 /** The newest conversations of the bots that were used last. @returns {Promise<Entry[]>} */
 async function conversations(/** @type {AbortSignal} */ signal) {
-  const used = (/** @type {string} */ id) => talk.value.get(id)?.last?.at ?? 0;
-  const asked = [...botList.value].sort((a, b) => used(b.botId) - used(a.botId)).slice(0, ASKED_BOTS);
+  const asked = lastUsed().slice(0, ASKED_BOTS);
   const pages = await Promise.all(
     asked.map(async (bot) => {
       try {
@@ -145,7 +151,7 @@ function Open() {
           <p class="small muted" aria-hidden="true">${t(`find.${group}`)}</p>
           ${own.map((entry) => html`<div key=${entry.id} id=${`${id}-${entry.id}`} role="option" class="palette-row" aria-selected=${entries[chosen] === entry}
             onClick=${() => take(entry)} onPointerMove=${() => setAt(entries.indexOf(entry))}>
-            <span class="cut" dir="auto">${entry.label}</span><span class="muted cut">${entry.note}</span></div>`)}</div>`;
+            <span class="cut"><bdi>${entry.label}</bdi></span><span class="muted cut"><bdi>${entry.note}</bdi></span></div>`)}</div>`;
       })}
     </div>
     <p class=${entries.length ? "visually-hidden" : "palette-none muted"} role="status">${t("find.count", { count: entries.length })}</p>

@@ -75,12 +75,11 @@ export default {
 
   "bot.absent": "Hier gibt es keinen Bot „{id}“, oder du hast keinen Zugang zu ihm.",
   "bot.back": "Zurück zu den Bots",
-  "bot.tabs": "{name}",
   "bot.tab.chat": "Chat",
   "bot.tab.about": "Über",
   "bot.state": "Zustand",
   "bot.since": "seit {time}",
-  "bot.says": "sagt: {source}",
+  "bot.says": "Quelle: {source}",
   "bot.id": "Kennung",
   "bot.kind": "Art",
   "bot.url": "URL",

@@ -75,12 +75,11 @@ export default {
 
   "bot.absent": "There is no bot '{id}' here, or you have no access to it.",
   "bot.back": "Back to the bots",
-  "bot.tabs": "{name}",
   "bot.tab.chat": "Chat",
   "bot.tab.about": "About",
   "bot.state": "State",
   "bot.since": "since {time}",
-  "bot.says": "says: {source}",
+  "bot.says": "source: {source}",
   "bot.id": "Id",
   "bot.kind": "Kind",
   "bot.url": "URL",

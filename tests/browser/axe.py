@@ -1,0 +1,106 @@
+"""axe-core, the checker of accessibility, from npm; and the pages that it looks at in every theme and on a phone.
+
+A further page is a line in `PAGES`: what leads there, and what says that it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.house import Demo, wait_live
+from tests.peers.install import PeerUnavailable, npm_package
+from tests.support import require_or_skip
+
+VERSION: Final = "4.14.1"
+TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice")
+
+
+def _nothing(page: Page) -> None:
+    """The page as it comes."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A page to look at: its path, a selector that is there when it is ready, and what to do before looking."""
+
+    path: str
+    ready: str
+    act: Callable[[Page], None] = _nothing
+
+
+def _palette(page: Page) -> None:
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("listbox", name="Find anything").get_by_role("option").first).to_be_visible()
+
+
+def _menu(page: Page) -> None:
+    page.get_by_role("button", name="Account and settings").click()
+    expect(page.get_by_role("radio", name="Dark")).to_be_visible()
+
+
+def _keys(page: Page) -> None:
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+
+
+def _removal(page: Page) -> None:
+    page.get_by_role("button", name="Remove").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+PAGES: Final[dict[str, Looked]] = {
+    "dashboard": Looked("/", ".bot-row .state"),
+    "filtered to nothing": Looked("/", ".bot-row .state", lambda page: page.get_by_role("searchbox").fill("nothing")),
+    "palette": Looked("/", ".bot-row .state", _palette),
+    "menu": Looked("/", ".bot-row .state", _menu),
+    "keys": Looked("/", ".bot-row .state", _keys),
+    "connect": Looked("/?connect", ".dialog[open] .input"),
+    "bot": Looked("/bots/echo", ".bot-bar"),
+    "bot, about": Looked("/bots/echo/about", ".facts"),
+    "bot that needs a person": Looked("/bots/gate/about", ".notice"),
+    "removal": Looked("/bots/gate/about", ".facts", _removal),
+    "no such bot": Looked("/bots/nobody", ".empty"),
+    "chat": Looked("/chat", "main"),
+    "chat with a bot": Looked("/chat/echo", "main"),
+    "no such page": Looked("/chat/a/b/c/d", ".centred"),
+}
+
+
+def go(page: Page, demo: Demo, looked: Looked) -> None:
+    """Show a page, ready to be looked at."""
+    page.goto(demo.origin + looked.path)
+    wait_live(page)
+    expect(page.locator(looked.ready).first).to_be_visible()
+    looked.act(page)
+
+
+@cache
+def _source() -> str:
+    try:
+        return (npm_package("axe-core", VERSION) / "axe.min.js").read_text()
+    except PeerUnavailable as error:
+        require_or_skip(str(error))
+
+
+def violations(page: Page) -> list[str]:
+    """Say in words what of the page as it stands fails; empty where nothing does."""
+    page.evaluate(_source())
+    found: list[dict[str, Any]] = page.evaluate(
+        """async (tags) => {
+            // What is animated or fades has its last look first: contrast is that of what stays.
+            for (const one of document.getAnimations()) one.finish();
+            const { violations } = await axe.run(document, { runOnly: tags, resultTypes: ["violations"] });
+            return violations.map(({ id, help, nodes }) => ({ id, help, nodes: nodes.map(({ html, failureSummary }) => [html, failureSummary]) }));
+        }""",
+        list(TAGS),
+    )
+    return [
+        f"{one['id']}: {one['help']}: {html[:160]} ({' '.join(why.split())[:300]})"
+        for one in found
+        for html, why in one["nodes"]
+    ]

@@ -1,0 +1,229 @@
+"""The dashboard and a bot's page: what needs a person, what was said last, writing from the row, connecting, removing."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.house import Demo, open_tabs, sign_in, wait_live
+
+PASSWORD = "a long enough password"
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port where nobody answers, and nobody else will meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.get_by_role("row").filter(has=page.get_by_role("link", name=name, exact=True))
+
+
+def connect(demo: Demo, *names: str) -> None:
+    for name in names:
+        demo.run("bots", "connect", name.lower(), "--kind", "echo", "--name", name)
+
+
+def log_in(page: Page, user: str) -> None:
+    page.get_by_label("User").fill(user)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    wait_live(page)
+
+
+def test_a_row_tells_state_and_age_and_the_answer_is_written_into_it(page: Page, demo: Demo) -> None:
+    echo = row(page, "Echo")
+    expect(echo).to_contain_text("connected")
+    expect(echo).to_contain_text("Nothing said yet")
+    quick = echo.get_by_role("textbox", name="Message Echo")
+    quick.fill("[[slow]] [[say one two three four five six seven eight]]")
+    quick.press("Enter")
+    expect(quick).to_have_value("")
+    expect(echo.locator(".tail")).to_contain_text("one two")
+    expect(echo).to_contain_text("writing")
+    expect(echo.get_by_role("link", name="one two three four five six seven eight")).to_be_visible()
+    expect(echo.locator(".tail")).to_have_count(0)
+    expect(echo.locator(".count")).to_contain_text("1")
+    expect(page).to_have_title("(1) Bots · edgebotd")
+
+
+def test_a_message_that_waits_says_why(page: Page, demo: Demo) -> None:
+    with closed_port() as port:
+        url = f"http://127.0.0.1:{port}/v1"
+        demo.run_json("bots", "connect", "far", "--kind", "openai", "--url", url, "--model", "m")
+        far = row(page, "far")
+        expect(far).to_contain_text("not connected")
+        far.get_by_role("textbox").fill("hello")
+        far.get_by_role("textbox").press("Enter")
+        expect(page.locator(".toast")).to_be_visible()
+        expect(far).to_contain_text("You: hello")
+
+
+def test_typing_filters_and_the_order_is_chosen_and_kept(page: Page, demo: Demo) -> None:
+    connect(demo, "Zoe", "Ada")
+    names = page.locator("[data-row]")
+    expect(names).to_have_text(["Ada", "Echo", "Zoe"])
+    page.get_by_role("searchbox", name="Filter bots").fill("zo connected")
+    expect(names).to_have_text(["Zoe"])
+    page.get_by_role("searchbox", name="Filter bots").fill("nobody")
+    expect(page.get_by_text("0 bots fit")).to_be_visible()
+    page.keyboard.press("Escape")
+    row(page, "Zoe").get_by_role("textbox").fill("[[say Hi!]]")
+    page.keyboard.press("Enter")
+    expect(row(page, "Zoe")).to_contain_text("Hi!")
+    page.get_by_label("Order").select_option("Last used first")
+    expect(names).to_have_text(["Zoe", "Ada", "Echo"])
+    page.reload()
+    expect(page.get_by_label("Order")).to_have_value("used")
+
+
+def test_a_favourite_stands_first_and_stays_one(page: Page, demo: Demo) -> None:
+    connect(demo, "Zoe")
+    names = page.locator("[data-row]")
+    expect(names).to_have_text(["Echo", "Zoe"])
+    star = page.get_by_role("button", name="Favourite: Zoe")
+    star.click()
+    expect(star).to_have_attribute("aria-pressed", "true")
+    expect(names).to_have_text(["Zoe", "Echo"])
+    page.reload()
+    expect(names).to_have_text(["Zoe", "Echo"])
+
+
+@pytest.fixture
+def broken(demo: Demo) -> str:
+    """A bot that needs a person: what answers at its URL refuses the credentials."""
+    answer = demo.run_json("bots", "connect", "gate", "--url", f"ws://127.0.0.1:{demo.port}/ws/bots/echo")
+    reason: str = answer["bot"]["summary"]["detail"]
+    return reason
+
+
+def test_what_needs_a_person_comes_first_and_says_what_to_do(page: Page, demo: Demo, broken: str) -> None:
+    needs = page.get_by_role("region", name="What needs a person")
+    expect(needs).to_contain_text("1 needs you")
+    expect(needs).to_contain_text(broken)
+    expect(page.locator("[data-row]").nth(1)).to_have_text("gate")
+    needs.get_by_role("button", name="Try again").click()
+    expect(page.locator(".toast")).to_contain_text("Trying gate again")
+    needs.get_by_role("link", name="Settings").click()
+    expect(page.get_by_role("button", name="Edit")).to_be_visible()
+
+
+def test_who_only_watches_sees_the_trouble_and_no_button(browser: Browser, demo: Demo, broken: str) -> None:
+    demo.run("user", "add", "ada", text=f"{PASSWORD}\n")
+    demo.run("user", "grant", "ada", "gate", "view")
+    with open_tabs(browser) as context:
+        page = context.new_page()
+        page.goto(demo.origin)
+        log_in(page, "ada")
+        needs = page.get_by_role("region", name="What needs a person")
+        expect(needs).to_contain_text("Somebody who operates this bot can mend it.")
+        expect(needs.get_by_role("button")).to_have_count(0)
+        expect(row(page, "gate")).to_contain_text("You may only watch")
+        expect(page.get_by_text("Echo")).to_have_count(0)
+        expect(page.get_by_role("link", name="Connect a bot")).to_have_count(0)
+        # A grant that comes meanwhile shows without a reload.
+        demo.run("user", "grant", "ada", "echo", "chat")
+        expect(row(page, "Echo").get_by_role("textbox")).to_be_visible()
+
+
+def test_a_person_without_bots_is_told_whom_to_ask(browser: Browser, demo: Demo) -> None:
+    demo.run("user", "add", "ada", text=f"{PASSWORD}\n")
+    with open_tabs(browser) as context:
+        page = context.new_page()
+        page.goto(demo.origin)
+        log_in(page, "ada")
+        expect(page.get_by_role("main")).to_contain_text("No bot is shared with you yet")
+
+
+def test_the_dialog_connects_a_bot_and_leads_to_its_chat(page: Page, demo: Demo) -> None:
+    page.get_by_role("link", name="Connect a bot").click()
+    dialog = page.get_by_role("dialog", name="Connect a bot")
+    dialog.get_by_role("radio", name="Built-in").check()
+    dialog.get_by_label("Name").fill("Écho Zwei!")
+    expect(dialog.get_by_label("Id")).to_have_value("echo-zwei")
+    dialog.get_by_role("button", name="Connect").click()
+    expect(dialog).to_contain_text("Connected to 'Écho Zwei!'")
+    dialog.get_by_role("button", name="Open the chat").click()
+    expect(page).to_have_url(f"{demo.origin}/chat/echo-zwei")
+
+
+def test_the_dialog_says_in_words_what_is_wrong(page: Page, demo: Demo) -> None:
+    page.goto(f"{demo.origin}/?connect")
+    dialog = page.get_by_role("dialog", name="Connect a bot")
+    dialog.get_by_label("Name").fill("echo")
+    dialog.get_by_label("URL").fill("http://127.0.0.1:1")
+    dialog.get_by_role("button", name="Connect").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("ws://")
+    with closed_port() as port:
+        dialog.get_by_label("Id").fill("far")
+        dialog.get_by_label("URL").fill(f"ws://127.0.0.1:{port}")
+        dialog.get_by_role("button", name="Connect").click()
+        expect(dialog.get_by_role("status")).to_contain_text("Nothing answers at")
+        dialog.get_by_role("button", name="Close").click()
+        expect(row(page, "echo").last).to_contain_text("not connected")
+        assert page.url == f"{demo.origin}/"
+
+
+def test_a_bot_is_renamed_and_removed_and_its_history_is_said_to_stay(page: Page, demo: Demo) -> None:
+    connect(demo, "Zoe")
+    page.goto(f"{demo.origin}/bots/zoe/about")
+    expect(page.get_by_text("takes none").or_(page.get_by_text("up to"))).to_be_visible()
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("Zoë")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Zoë")).to_be_visible()
+    page.get_by_role("button", name="Remove").click()
+    dialog = page.get_by_role("dialog", name="Remove Zoë?")
+    expect(dialog).to_contain_text("Its messages stay")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", name="Zoë")).to_be_visible()
+    page.get_by_role("button", name="Remove").click()
+    dialog.get_by_role("button", name="Remove").click()
+    expect(page).to_have_url(f"{demo.origin}/")
+    expect(page.locator("[data-row]")).to_have_text(["Echo"])
+
+
+def test_a_bot_of_the_settings_file_is_not_changed_here(page: Page, demo: Demo) -> None:
+    page.goto(f"{demo.origin}/bots/echo/about")
+    expect(page.get_by_text("the settings file, and is changed there only")).to_be_visible()
+    expect(page.get_by_role("button", name="Edit")).to_have_count(0)
+    page.get_by_role("link", name="Chat", exact=True).last.click()
+    expect(page).to_have_url(f"{demo.origin}/bots/echo")
+
+
+def test_the_foot_tells_of_the_daemon_and_its_jobs(page: Page) -> None:
+    foot = page.get_by_role("contentinfo").or_(page.locator("footer"))
+    expect(foot).to_contain_text("1 live stream")
+    expect(foot).to_contain_text("retention well")
+
+
+def test_text_that_is_written_is_folded_by_its_offset(page: Page, demo: Demo) -> None:
+    """A retry replaces text; another run's text does not mix in; only the end is kept."""
+    base = page.evaluate("document.querySelector('script[type=module]').src.replace('main.js', 'talk.js')")
+    script = """async ([module, deltas]) => {
+        const { folded } = await import(module);
+        return deltas.reduce((before, [runId, offset, text]) => folded(before, { runId, conversationId: "c", offset, text }), null);
+    }"""
+    assert page.evaluate(script, [base, [["r", 0, "one "], ["r", 4, "two"], ["s", 0, "x"], ["r", 4, "2"]]])["tail"] == "one 2"
+    long = page.evaluate(script, [base, [["r", 0, "x" * 300], ["r", 300, "end"]]])
+    assert (len(long["tail"]), long["tail"][-4:], long["end"]) == (200, "xend", 303)
+    assert page.evaluate(script, [base, [["r", 0, "x" * 300], ["r", 0, "again"]]])["tail"] == "again"
+    # Joined in the middle, after a snapshot that was cut: what was before is not known, what follows is right.
+    assert page.evaluate(script, [base, [["r", 50, "late"]]])["tail"] == "late"
+
+
+def test_a_lone_tab_of_a_sleeping_house_loads_again(browser: Browser, demo: Demo) -> None:
+    """The dashboard is right after the daemon was away, without a reload by hand."""
+    with open_tabs(browser) as context:
+        page = sign_in(context, demo)
+        demo.restart(kill=True)
+        wait_live(page)
+        demo.run("chat", "echo", "[[say After the restart]]")
+        expect(row(page, "Echo")).to_contain_text("After the restart")

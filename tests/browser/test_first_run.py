@@ -1,0 +1,116 @@
+"""From `edgebotd init` to the first reply, as a person goes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.axe import violations
+from tests.browser.house import PHONE, open_tabs, wait_live
+from tests.peers.process import Program, free_port
+
+PASSWORD = "correct horse battery"
+
+
+class Fresh:
+    """A daemon that nobody has set up yet, and the link that `init` printed."""
+
+    def __init__(self, folder: Path, *, built_in: bool) -> None:
+        self.origin = f"http://127.0.0.1:{free_port()}"
+        environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+        edgebotd = [sys.executable, "-m", "edgebotd", "--socket", str(folder / "socket")]
+        config = folder / "config.toml"
+        init = [*edgebotd, "init", "--config", str(config), "--state-dir", str(folder / "state")]
+        printed = subprocess.run(init, env=environment, capture_output=True, text=True, check=True).stdout
+        link = re.search(r"http://\S+(/#code=\S+)", printed)
+        assert link is not None
+        self.link = self.origin + link[1]
+        text = config.read_text().replace('"127.0.0.1:8787"', f'"{self.origin.removeprefix("http://")}"')
+        config.write_text(text if built_in else text.replace('[bots.echo]\nkind = "echo"\n', ""))
+        run = [*edgebotd, "run", "--config", str(config)]
+        self.program = Program(run, env=environment, log=folder / "run.log")
+        self.program.start()
+        self.program.wait_until(self._answers, 30, "the daemon")
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.origin}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+
+@pytest.fixture(params=[True, False], ids=["with the built-in bot", "without a bot"])
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fresh]:
+    fresh = Fresh(tmp_path, built_in=request.param)
+    try:
+        yield fresh
+    finally:
+        fresh.program.close()
+
+
+def make_admin(page: Page, fresh: Fresh) -> None:
+    page.goto(fresh.link)
+    expect(page.get_by_role("heading", name="Make the administrator")).to_be_visible()
+    assert page.url == f"{fresh.origin}/"
+    assert violations(page) == []
+    page.get_by_label("User id").fill("ada")
+    page.get_by_label("Password").fill("too short")
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_role("heading", name="Make the administrator")).to_be_visible()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your first bot")).to_be_visible()
+    wait_live(page)
+    assert violations(page) == []
+
+
+def test_the_link_leads_to_the_first_reply_and_then_to_the_house(browser: Browser, fresh: Fresh) -> None:
+    with open_tabs(browser) as context:
+        page = context.new_page()
+        make_admin(page, fresh)
+        page.get_by_role("button", name="Start with the built-in bot").click()
+        expect(page).to_have_url(f"{fresh.origin}/chat/echo")
+        page.get_by_role("link", name="Bots").click()
+        quick = page.get_by_role("textbox", name=re.compile("Message echo", re.I))
+        quick.fill("[[say Good morning, Ada]]")
+        quick.press("Enter")
+        expect(page.get_by_role("link", name="Good morning, Ada")).to_be_visible()
+        page.reload()
+        wait_live(page)
+        expect(page.get_by_role("heading", name="Bots")).to_be_visible()
+
+
+def test_a_bot_that_does_not_answer_does_not_stop_the_first_run(browser: Browser, fresh: Fresh) -> None:
+    with open_tabs(browser, PHONE) as context:
+        page = context.new_page()
+        make_admin(page, fresh)
+        page.get_by_role("button", name="Connect a bot").click()
+        assert violations(page) == []
+        page.get_by_label("Name").fill("Atlas")
+        page.get_by_label("URL").fill("ws://127.0.0.1:9")
+        page.get_by_label("Token").fill("secret")
+        page.get_by_role("button", name="Connect").click()
+        expect(page.get_by_text("Nothing answers at")).to_be_visible()
+        page.get_by_role("button", name="Open the chat").click()
+        expect(page).to_have_url(f"{fresh.origin}/chat/atlas")
+
+
+def test_a_used_setup_link_says_what_to_do(browser: Browser, fresh: Fresh) -> None:
+    with open_tabs(browser) as context:
+        page = context.new_page()
+        make_admin(page, fresh)
+    with open_tabs(browser) as context:
+        page = context.new_page()
+        page.goto(fresh.link)
+        expect(page.get_by_role("alert")).to_contain_text("edgebotd user passwd")
+        expect(page.get_by_role("heading", name="Log in")).to_be_visible()
