@@ -65,8 +65,8 @@ PAGES: Final[dict[str, Looked]] = {
     "bot that needs a person": Looked("/bots/gate/about", ".notice"),
     "removal": Looked("/bots/gate/about", ".facts", _removal),
     "no such bot": Looked("/bots/nobody", ".empty"),
-    "chat": Looked("/chat", "main"),
-    "chat with a bot": Looked("/chat/echo", "main"),
+    "chat": Looked("/chat", "main h1"),
+    "chat with a bot": Looked("/chat/echo", "main h1"),
     "no such page": Looked("/chat/a/b/c/d", ".centred"),
 }
 
@@ -95,7 +95,8 @@ def violations(page: Page) -> list[str]:
             // What is animated or fades has its last look first: contrast is that of what stays.
             for (const one of document.getAnimations()) one.finish();
             const { violations } = await axe.run(document, { runOnly: tags, resultTypes: ["violations"] });
-            return violations.map(({ id, help, nodes }) => ({ id, help, nodes: nodes.map(({ html, failureSummary }) => [html, failureSummary]) }));
+            const reason = ({ html, failureSummary }) => [html, failureSummary];
+            return violations.map(({ id, help, nodes }) => ({ id, help, nodes: nodes.map(reason) }));
         }""",
         list(TAGS),
     )

@@ -1,4 +1,4 @@
-"""The dashboard and a bot's page: what needs a person, what was said last, writing from the row, connecting, removing."""
+"""The dashboard and a bot's page: what needs a person, what was said last, quick chat, connecting, removing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.house import Demo, open_tabs, sign_in, wait_live
 
@@ -171,6 +171,36 @@ def test_the_dialog_says_in_words_what_is_wrong(page: Page, demo: Demo) -> None:
         assert page.url == f"{demo.origin}/"
 
 
+def test_a_bot_that_waits_for_pairing_shows_the_command_and_is_tried_again(page: Page, demo: Demo) -> None:
+    """The gateway is made up here: what a real one answers is tests/peers' business."""
+    command = "openclaw devices approve 4711"
+    summary = {
+        "botId": "atlas", "name": "Atlas", "kind": "openclaw", "state": "error", "reason": "needs_pairing",
+        "detail": "The gateway wants this device to be approved.", "source": "connection", "sinceAt": 0,
+        "activity": "idle",
+    }  # fmt: skip
+    answer = {"ok": False, "message": "…", "bot": {"summary": summary, "extra": {"command": command}}}
+    tried: list[str] = []
+
+    def retry(route: Route) -> None:
+        tried.append(route.request.url)
+        route.fulfill(status=204)
+
+    page.route("**/api/bots/connect", lambda route: route.fulfill(status=201, json=answer))
+    page.route("**/api/bots/atlas/retry", retry)
+    page.clock.install()
+    page.goto(f"{demo.origin}/?connect")
+    dialog = page.get_by_role("dialog", name="Connect a bot")
+    dialog.get_by_label("Name").fill("Atlas")
+    dialog.get_by_label("URL").fill("ws://127.0.0.1:1")
+    dialog.get_by_role("button", name="Connect").click()
+    expect(dialog).to_contain_text("wants this device to be approved")
+    expect(dialog.locator("code")).to_have_text(command)
+    page.clock.run_for(11_000)
+    expect(dialog).to_contain_text("tried again every 5 seconds")
+    assert len(tried) == 2
+
+
 def test_a_bot_is_renamed_and_removed_and_its_history_is_said_to_stay(page: Page, demo: Demo) -> None:
     connect(demo, "Zoe")
     page.goto(f"{demo.origin}/bots/zoe/about")
@@ -178,12 +208,12 @@ def test_a_bot_is_renamed_and_removed_and_its_history_is_said_to_stay(page: Page
     page.get_by_role("button", name="Edit").click()
     page.get_by_role("dialog").get_by_label("Name").fill("Zoë")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("heading", name="Zoë")).to_be_visible()
+    expect(page.get_by_role("heading", name="Zoë", level=1)).to_be_visible()
     page.get_by_role("button", name="Remove").click()
     dialog = page.get_by_role("dialog", name="Remove Zoë?")
     expect(dialog).to_contain_text("Its messages stay")
     dialog.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_role("heading", name="Zoë")).to_be_visible()
+    expect(page.get_by_role("heading", name="Zoë", level=1)).to_be_visible()
     page.get_by_role("button", name="Remove").click()
     dialog.get_by_role("button", name="Remove").click()
     expect(page).to_have_url(f"{demo.origin}/")
@@ -209,9 +239,14 @@ def test_text_that_is_written_is_folded_by_its_offset(page: Page, demo: Demo) ->
     base = page.evaluate("document.querySelector('script[type=module]').src.replace('main.js', 'talk.js')")
     script = """async ([module, deltas]) => {
         const { folded } = await import(module);
-        return deltas.reduce((before, [runId, offset, text]) => folded(before, { runId, conversationId: "c", offset, text }), null);
+        const conversationId = "c";
+        const fold = (before, [runId, offset, text]) => folded(before, { runId, conversationId, offset, text });
+        return deltas.reduce(fold, null);
     }"""
-    assert page.evaluate(script, [base, [["r", 0, "one "], ["r", 4, "two"], ["s", 0, "x"], ["r", 4, "2"]]])["tail"] == "one 2"
+    assert (
+        page.evaluate(script, [base, [["r", 0, "one "], ["r", 4, "two"], ["s", 0, "x"], ["r", 4, "2"]]])["tail"]
+        == "one 2"
+    )
     long = page.evaluate(script, [base, [["r", 0, "x" * 300], ["r", 300, "end"]]])
     assert (len(long["tail"]), long["tail"][-4:], long["end"]) == (200, "xend", 303)
     assert page.evaluate(script, [base, [["r", 0, "x" * 300], ["r", 0, "again"]]])["tail"] == "again"

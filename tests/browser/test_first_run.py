@@ -25,6 +25,7 @@ class Fresh:
     """A daemon that nobody has set up yet, and the link that `init` printed."""
 
     def __init__(self, folder: Path, *, built_in: bool) -> None:
+        self.built_in = built_in
         self.origin = f"http://127.0.0.1:{free_port()}"
         environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
         edgebotd = [sys.executable, "-m", "edgebotd", "--socket", str(folder / "socket")]
@@ -103,6 +104,20 @@ def test_a_bot_that_does_not_answer_does_not_stop_the_first_run(browser: Browser
         expect(page.get_by_text("Nothing answers at")).to_be_visible()
         page.get_by_role("button", name="Open the chat").click()
         expect(page).to_have_url(f"{fresh.origin}/chat/atlas")
+
+
+def test_the_bot_can_wait_and_an_empty_house_teaches_the_next_step(browser: Browser, fresh: Fresh) -> None:
+    with open_tabs(browser) as context:
+        page = context.new_page()
+        make_admin(page, fresh)
+        page.get_by_role("button", name="Later").click()
+        if fresh.built_in:
+            expect(page.locator("[data-row]")).to_have_count(1)
+        else:
+            expect(page.get_by_role("main")).to_contain_text("No bot yet")
+            assert violations(page) == []
+            page.get_by_role("link", name="Connect a bot").click()
+            expect(page.get_by_role("dialog", name="Connect a bot")).to_be_visible()
 
 
 def test_a_used_setup_link_says_what_to_do(browser: Browser, fresh: Fresh) -> None:

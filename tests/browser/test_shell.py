@@ -154,10 +154,15 @@ def test_a_phone_has_its_tabs_below_and_nothing_is_too_wide_or_too_small(browser
 
 def small_targets(page: Page) -> list[str]:
     """Name what is pressed with a finger and is less than 44 px high."""
-    found: list[str] = page.evaluate("""() => [...document.querySelectorAll("button, a, select, input")]
-        .filter((one) => one.offsetParent !== null && !one.closest(".visually-hidden, .skip") && !one.matches(".link, .said"))
-        .filter((one) => Math.max(one.getBoundingClientRect().height, parseFloat(getComputedStyle(one, "::after").height) || 0) < 44)
-        .map((one) => one.outerHTML.slice(0, 120))""")
+    found: list[str] = page.evaluate("""() => {
+        const pressed = [...document.querySelectorAll("button, a, select, input")];
+        // Links within a line of text need not be that high (WCAG 2.5.8); a row's link is as high as its row.
+        const other = ".visually-hidden *, .skip, .link, .said";
+        const meant = pressed.filter((one) => one.offsetParent && !one.matches(other));
+        const after = (one) => parseFloat(getComputedStyle(one, "::after").height) || 0;
+        const high = (one) => Math.max(one.getBoundingClientRect().height, after(one));
+        return meant.filter((one) => high(one) < 44).map((one) => one.outerHTML.slice(0, 120));
+    }""")
     return found
 
 
@@ -169,5 +174,33 @@ def test_the_page_is_there_in_under_a_second(page: Page, demo: Demo) -> None:
         wait_live(page)
         expect(page.get_by_role("row", name="Echo")).to_be_visible()
         times.append(page.evaluate("performance.getEntriesByName('edgebotd:interactive')[0].startTime"))
-    assert min(times) < 1000
-    print(f"interactive after {min(times):.0f} ms, at worst {max(times):.0f} ms")
+    assert min(times) < 1000, times
+
+
+def narrowed(page: Page, **host: str) -> None:
+    """Have the daemon say that the page is on another host than the dashboard's."""
+    page.route("**/api/me", lambda route: route.fulfill(json={**route.fetch().json(), **host}))
+    page.reload()
+    wait_live(page)
+
+
+def test_on_the_hosts_of_chat_there_is_chat_only(page: Page, demo: Demo) -> None:
+    narrowed(page, surface="chat")
+    expect(page.get_by_role("heading", name="Chat", exact=True)).to_have_count(1)
+    expect(page.get_by_role("navigation", name="Main")).to_have_count(0)
+    page.keyboard.press("Control+k")
+    options(page).filter(has_text="Echo").click()
+    expect(page).to_have_url(f"{demo.origin}/chat/echo")
+    for path in ("/bots/echo", "/admin", "/account"):
+        page.goto(demo.origin + path)
+        expect(page.get_by_role("heading", name="Nothing is here")).to_be_visible()
+
+
+def test_on_a_bots_own_host_there_is_that_bot_only(page: Page, demo: Demo) -> None:
+    narrowed(page, surface="bot", hostBotId="echo")
+    for path in ("/", "/admin", "/chat/other"):
+        page.goto(demo.origin + path)
+        wait_live(page)
+        expect(page.get_by_role("heading", name="Echo", exact=True).first).to_be_attached()
+        expect(page.get_by_role("link", name="edgebotd")).to_have_count(0)
+        expect(page.get_by_role("navigation", name="Main")).to_have_count(0)

@@ -38,9 +38,7 @@ def test_a_language_has_the_placeholders_of_english(language: str) -> None:
     # A form for one may say "1" itself.
     whole = {key: text for key, text in english.items() if base(key) == key and key in other}
     differing = {
-        key
-        for key, text in whole.items()
-        if set(_PLACEHOLDER.findall(text)) != set(_PLACEHOLDER.findall(other[key]))
+        key for key, text in whole.items() if set(_PLACEHOLDER.findall(text)) != set(_PLACEHOLDER.findall(other[key]))
     }
     assert differing == set()
 

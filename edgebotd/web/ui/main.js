@@ -78,7 +78,13 @@ function App() {
     return html`<main class="first" id="main"><p class="muted small">edgebotd</p><h1>${t("unreachable.title")}</h1><p role="status">${unreachable.value} ${t("unreachable.text")}</p></main>`;
   }
   if (me.value === null || signedOut.value) {
-    const done = () => ((trouble.value = null), enter());
+    const before = me.value?.userId;
+    const done = async () => {
+      trouble.value = null;
+      await enter();
+      // Another person begins anew: nothing of the one before stays in the tab.
+      if (before !== undefined && before !== me.value?.userId) location.reload();
+    };
     return ready.value ? html`<${SignIn} trouble=${trouble.value} ended=${me.value !== null} onDone=${done} />` : null;
   }
   if (firstRun.value) {

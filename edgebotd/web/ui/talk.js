@@ -72,19 +72,19 @@ async function load() {
     const fresh = new Map();
     for (const { botId, unread, last } of items) {
       const before = talk.value.get(botId);
-      fresh.set(botId, { unread: unread ?? 0, last: last === undefined ? (before?.last ?? null) : last });
+      fresh.set(botId, { unread: unread ?? before?.unread ?? 0, last: last === undefined ? (before?.last ?? null) : last });
     }
     talk.value = fresh;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    // The strip says how the line is; `hello` comes back here.
+    // The strip says how the line is; the next event comes back here.
   }
 }
 
 /** Read it again, once for many reasons. */
-function loadSoon() {
+function loadSoon(delay = RELOAD_MS) {
   clearTimeout(timer);
-  timer = setTimeout(load, RELOAD_MS);
+  timer = setTimeout(load, delay);
 }
 
 /** @param {{botId: string, message: any}} event */
@@ -107,10 +107,14 @@ function heard({ botId, message }) {
 
 /** Keep these signals true from now on. */
 export function startTalk() {
-  socket.on("hello", ({ verdict }) => {
-    if (verdict === "exact") return;
+  socket.on("bots-status-update", ({ bots }) => {
+    // The first time, and when a bot came or is shared now.
+    if (bots.some((/** @type {{botId: string}} */ bot) => !talk.value.has(bot.botId))) loadSoon(talk.value.size === 0 ? 0 : RELOAD_MS);
+  });
+  socket.on("gap", () => {
+    // The snapshot, which says what is being written now, comes after this.
     for (const one of writing.values()) one.value = null;
-    load();
+    loadSoon();
   });
   socket.on("chat-message", heard);
   socket.on("chat-delta", (delta) => {

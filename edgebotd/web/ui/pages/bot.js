@@ -16,7 +16,8 @@ export function BotPage({ botId, tab }) {
   const bot = bots.value.get(botId);
   if (bot === undefined) {
     if (!known.value) return html`<${Loading} />`;
-    return html`<${Empty} text=${t("bot.absent", { id: botId })}><a class="button" href="/">${t("notFound.home")}</a><//>`;
+    return html`<div><h1 class="visually-hidden">${botId}</h1>
+      <${Empty} text=${t("bot.absent", { id: botId })}><a class="button" href="/">${t("notFound.home")}</a><//></div>`;
   }
   const does = doing(bot);
   const shown = TABS.find((one) => one === tab) ?? "chat";

@@ -10,7 +10,7 @@ import { navigate } from "../router.js";
 import { t } from "../strings.js";
 import { retry } from "./needs.js";
 
-/** @typedef {{ok: boolean, message: string, bot: {summary: {botId: string}, extra: Record<string, string>}}} Answer */
+/** @typedef {{ok: boolean, message: string, bot: {summary: import("../house.js").Bot, extra: Record<string, string>}}} Answer */
 
 const AGAIN_MS = 5000;
 const KINDS = /** @type {const} */ (["openclaw", "openai", "echo"]);
@@ -79,19 +79,19 @@ export function ConnectForm({ onConnected, children }) {
  */
 export function Connected({ answer, onChat, onLater }) {
   const { botId } = answer.bot.summary;
-  const bot = bots.value.get(botId);
-  const ok = bot ? bot.state === "connected" : answer.ok;
-  const pairing = bot?.reason === "needs_pairing";
+  const bot = bots.value.get(botId) ?? answer.bot.summary;
+  const ok = bot.state === "connected";
+  const pairing = bot.reason === "needs_pairing";
   useEffect(() => {
     if (!pairing) return;
     // Whoever runs the command beside the gateway comes back here and finds it done.
     const timer = setInterval(() => retry(botId).catch(() => {}), AGAIN_MS);
     return () => clearInterval(timer);
   }, [pairing]);
-  const words = ok ? (answer.ok ? answer.message : t("connect.now")) : (bot?.detail ?? answer.message);
+  const words = ok ? (answer.ok ? answer.message : t("connect.now")) : (bot.detail ?? answer.message);
   const command = answer.bot.extra.command;
   return html`<div class="stack" role="status">
-    <p class="verdict"><${Mark} state=${ok ? "connected" : (bot?.state ?? "error")} /><span>${words}</span></p>
+    <p class="verdict"><${Mark} state=${bot.state} /><span>${words}</span></p>
     ${!ok && command && html`<p>${t("needs.command")}</p><${Command} text=${command} />`}
     ${!ok && html`<p class="muted">${t(pairing ? "connect.waiting" : "connect.kept")}</p>`}
     <div class="actions"><button type="button" class="button" onClick=${onLater}>${t("dialog.close")}</button>

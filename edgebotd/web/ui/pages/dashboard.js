@@ -73,7 +73,7 @@ export function Dashboard() {
   const none = known.value && botList.value.length === 0;
   return html`<div class="dash">
     <${Needs} />
-    ${!none && html`<${Bar} sort=${sort} setSort=${setSort} text=${text} setText=${setText} />`}
+    ${none ? html`<h1 class="visually-hidden">${t("dash.title")}</h1>` : html`<${Bar} sort=${sort} setSort=${setSort} text=${text} setText=${setText} />`}
     ${!known.value
       ? html`<${Loading} rows=${4} />`
       : none

@@ -4,8 +4,9 @@ import { call, path } from "../api.js";
 import { html, useId, useRef, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
 import { say, sayError } from "../parts/toast.js";
+import { useSocketEvent } from "../socket.js";
 import { t } from "../strings.js";
-import { talk } from "../talk.js";
+import { preview, talk } from "../talk.js";
 
 /** @param {{bot: import("../house.js").Bot}} props */
 export function QuickChat({ bot }) {
@@ -13,6 +14,12 @@ export function QuickChat({ bot }) {
   const [text, setText] = useState("");
   const [busy, setBusy] = useState(false);
   const key = useRef("");
+  const run = useRef(/** @type {string | null} */ (null));
+  const [reply, setReply] = useState("");
+  // Read out is the reply to what was sent here, once, and not what other bots say meanwhile.
+  useSocketEvent("chat-message", ({ message }) => {
+    if (message.runId === run.current && message.role === "assistant") setReply(preview(message.parts));
+  });
 
   /** @param {SubmitEvent} event */
   async function send(event) {
@@ -28,6 +35,7 @@ export function QuickChat({ bot }) {
         text: wanted, conversationId: talk.value.get(bot.botId)?.last?.conversationId, idempotencyKey: key.current,
       });
       key.current = "";
+      run.current = answer.runId;
       setText("");
       if (answer.state === "queued" && answer.detail) say(answer.detail);
     } catch (error) {
@@ -42,5 +50,6 @@ export function QuickChat({ bot }) {
     <input id=${id} class="bare" dir="auto" autocomplete="off" enterkeyhint="send" placeholder=${t("dash.quick.label", { name: bot.name })} value=${text}
       onInput=${(/** @type {any} */ event) => ((key.current = ""), setText(event.target.value))} />
     <button class="icon-button" disabled=${!text.trim() || busy}><${Icon} name="send" label=${t("dash.quick.send")} /></button>
+    <span class="visually-hidden" role="status">${reply && t("dash.quick.reply", { name: bot.name, text: reply })}</span>
   </form>`;
 }

@@ -1,7 +1,10 @@
 // Dialogs are the browser's own: it keeps the focus inside, and Esc closes them.
 
-import { html, render, useEffect, useId, useRef } from "../lib.js";
+import { html, render, useEffect, useRef, useState } from "../lib.js";
 import { t } from "../strings.js";
+
+// Not `useId`: what `confirm` draws is a tree of its own, whose ids begin anew.
+let count = 0;
 
 /**
  * A dialog that is open while it is rendered.
@@ -10,7 +13,7 @@ import { t } from "../strings.js";
  */
 export function Dialog({ title, onClose, children, className = "" }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  const id = useId();
+  const [id] = useState(() => `dialog-${(count += 1)}`);
   useEffect(() => {
     element.current?.showModal();
   }, []);

@@ -18,7 +18,10 @@ import { Toasts } from "./toast.js";
 
 const AdminPage = lazy(async () => (await import("../pages/admin.js")).AdminPage);
 
-/** @typedef {{content: any, title: string, fill?: boolean}} View `fill`: it scrolls inside, and owns a small screen */
+/**
+ * @typedef {{content: any, title: string, fill?: boolean, bare?: boolean}} View `fill`: it scrolls inside, and owns a small
+ *   screen; `bare`: it has no heading of its own
+ */
 
 /** What a path shows on this host. @param {string} path @returns {View} */
 function view(path) {
@@ -28,11 +31,11 @@ function view(path) {
   if (home === "bot") {
     const botId = me.value?.hostBotId ?? null;
     const conversationId = chat?.bot === botId ? (chat?.conversation ?? null) : null;
-    return { content: html`<${ChatPage} key=${botId} botId=${botId} conversationId=${conversationId} />`, title: name(botId), fill: true };
+    return { content: html`<${ChatPage} key=${botId} botId=${botId} conversationId=${conversationId} />`, title: name(botId), fill: true, bare: true };
   }
   if (chat || (home === "chat" && path === "/")) {
     const botId = chat?.bot ?? null;
-    return { content: html`<${ChatPage} botId=${botId} conversationId=${chat?.conversation ?? null} />`, title: name(botId), fill: true };
+    return { content: html`<${ChatPage} botId=${botId} conversationId=${chat?.conversation ?? null} />`, title: name(botId), fill: true, bare: true };
   }
   if (home === "dashboard") {
     const found = match("/bots/:id", path) ?? match("/bots/:id/:tab", path);
@@ -65,7 +68,7 @@ function Navigation() {
 export function Shell() {
   const main = useRef(/** @type {HTMLElement | null} */ (null));
   const first = useRef(true);
-  const { content, title, fill } = view(route.value);
+  const { content, title, fill, bare } = view(route.value);
   const unread = unreadTotal.value;
   useEffect(() => {
     document.title = `${unread > 0 ? `(${unread}) ` : ""}${title} · edgebotd`;
@@ -91,7 +94,7 @@ export function Shell() {
         <${MeMenu} />
       </header>
       <${Strip} />
-      <main ref=${main} class="page" id="main" tabindex="-1">${content}</main>
+      <main ref=${main} class="page" id="main" tabindex="-1">${bare && html`<h1 class="visually-hidden">${title}</h1>`}${content}</main>
       <p class="visually-hidden" role="status">${title}</p>
       <${Palette} />
       <${Keys} />

@@ -23,6 +23,7 @@ export default {
   "dash.aborted": "gestoppt",
   "dash.quick.label": "Nachricht an {name}",
   "dash.quick.send": "Senden",
+  "dash.quick.reply": "{name}: {text}",
   "dash.viewOnly": "Du darfst nur zusehen",
   "dash.found": "{count} Bots passen",
   "dash.found.one": "1 Bot passt",

@@ -23,6 +23,7 @@ export default {
   "dash.aborted": "stopped",
   "dash.quick.label": "Message {name}",
   "dash.quick.send": "Send",
+  "dash.quick.reply": "{name}: {text}",
   "dash.viewOnly": "You may only watch",
   "dash.found": "{count} bots fit",
   "dash.found.one": "1 bot fits",
