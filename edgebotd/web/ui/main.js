@@ -1,11 +1,11 @@
 // The page starts here: who is there decides between the login, the first run and the house.
 
 import { call, Problem, signedOut } from "./api.js";
-import { loadMe, me, startHouse } from "./house.js";
+import { known, loadMe, me, startHouse } from "./house.js";
 import { effect, html, render, signal } from "./lib.js";
 import { SignIn } from "./pages/sign-in.js";
 import { startKeys } from "./parts/keys.js";
-import { lazy } from "./parts/lazy.js";
+import { fetchSoon, lazy } from "./parts/lazy.js";
 import { Shell } from "./parts/shell.js";
 import { Toasts } from "./parts/toast.js";
 import { loadPreferences } from "./preferences.js";
@@ -107,6 +107,9 @@ async function start() {
   });
   effect(() => {
     document.documentElement.dataset.line = socket.state.value.phase;
+  });
+  effect(() => {
+    if (known.value) fetchSoon();
   });
   const code = takeCode();
   if (code) await redeem(code);

@@ -3,6 +3,7 @@
 import { botList, busy, known, me, needsPerson } from "../house.js";
 import { html, useEffect, useMemo, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
+import { lazy } from "../parts/lazy.js";
 import { Empty, Loading } from "../parts/loaded.js";
 import { doing } from "../parts/state.js";
 import { favourites } from "../preferences.js";
@@ -10,11 +11,11 @@ import { navigate, search } from "../router.js";
 import { t } from "../strings.js";
 import { talk } from "../talk.js";
 import { BotRow } from "./bot-row.js";
-import { ConnectDialog } from "./connect.js";
 import { Needs } from "./needs.js";
 import { fits, ordered, SORTS } from "./order.js";
 import { SystemStrip } from "./system-strip.js";
 
+const ConnectDialog = lazy(async () => (await import("./connect.js")).ConnectDialog, { likely: true, waiting: null });
 const STORED = "edgebotd.sort";
 
 /** @typedef {import("./order.js").Sort} Sort */

@@ -17,7 +17,7 @@ function urgency(bot) {
 
 /** The bots in order, favourites first. @param {Bot[]} bots @param {Sort} sort @param {Known} known */
 export function ordered(bots, sort, { favourites, usedAt }) {
-  const name = (/** @type {Bot} */ a, /** @type {Bot} */ b) => a.name.localeCompare(b.name) || (a.botId < b.botId ? -1 : 1);
+  const name = (/** @type {Bot} */ a, /** @type {Bot} */ b) => a.name.localeCompare(b.name, undefined, { numeric: true }) || (a.botId < b.botId ? -1 : 1);
   const used = (/** @type {Bot} */ a, /** @type {Bot} */ b) => usedAt(b.botId) - usedAt(a.botId);
   const idle = (/** @type {Bot} */ bot) => Number(bot.activity === "idle");
   const liked = (/** @type {Bot} */ bot) => Number(!favourites.has(bot.botId));

@@ -1,34 +1,48 @@
-// Pages that are fetched when they are first asked for.
+// Parts of the page that are fetched when they are first asked for, or when the browser has nothing else to do: what the
+// first view does not need must not keep it waiting.
 
 import { html, useEffect, useState } from "../lib.js";
 import { t } from "../strings.js";
 import { Loading } from "./loaded.js";
 
+const IDLE_MS = 2000;
+
+/** @type {(() => Promise<unknown>)[]} */
+const soon = [];
+
 /**
+ * A component that is imported when it is first drawn.
+ *
  * @template {Record<string, any>} Props
  * @param {() => Promise<(props: Props) => any>} load
+ * @param {{likely?: boolean, waiting?: any}} [options] `likely`: fetched soon in any case; `waiting`: shown meanwhile
  * @returns {(props: Props) => any}
  */
-export function lazy(load) {
+export function lazy(load, { likely = false, waiting = html`<${Loading} />` } = {}) {
   /** @type {((props: Props) => any) | null} */
   let component = null;
+  const fetched = async () => (component = await load());
+  if (likely) soon.push(fetched);
   return function Lazy(props) {
     const [failed, fail] = useState(false);
-    const [, loaded] = useState(component !== null);
+    const [, redraw] = useState(false);
     useEffect(() => {
-      if (component !== null) return;
-      load().then(
-        (found) => {
-          component = found;
-          loaded(true);
-        },
-        () => fail(true),
-      );
+      if (component === null) fetched().then(() => redraw(true), () => fail(true));
     }, []);
     if (component !== null) return html`<${component} ...${props} />`;
-    if (!failed) return html`<${Loading} />`;
+    if (!failed) return waiting;
     // Most often the daemon is another version by now, which has other files.
     return html`<div class="empty" role="alert"><p>${t("lazy.failed")}</p>
       <button class="button" onClick=${() => location.reload()}>${t("lazy.reload")}</button></div>`;
   };
+}
+
+/** Fetch what is likely to be wanted, once the browser rests. */
+export function fetchSoon() {
+  const fetchAll = async () => {
+    // Without the line it fails, and is tried when it is asked for.
+    for (const one of soon.splice(0)) await one().catch(() => {});
+  };
+  if ("requestIdleCallback" in globalThis) requestIdleCallback(fetchAll, { timeout: IDLE_MS });
+  else setTimeout(fetchAll, IDLE_MS);
 }

@@ -88,12 +88,8 @@ async function conversations(/** @type {AbortSignal} */ signal) {
     }));
 }
 
+/** Drawn while it is open, so that it opens empty each time. */
 export function Palette() {
-  // Rendered anew each time, so that it opens empty.
-  return paletteShown.value ? html`<${Open} />` : null;
-}
-
-function Open() {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const list = useRef(/** @type {HTMLElement | null} */ (null));
   const id = useId();

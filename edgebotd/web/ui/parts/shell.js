@@ -5,17 +5,17 @@ import { html, useEffect, useRef } from "../lib.js";
 import { match, route } from "../router.js";
 import { t } from "../strings.js";
 import { unreadTotal } from "../talk.js";
-import { BotPage } from "../pages/bot.js";
-import { ChatPage } from "../pages/chat.js";
 import { Dashboard } from "../pages/dashboard.js";
 import { MeMenu } from "../pages/settings.js";
 import { Icon } from "./icon.js";
 import { Keys, PALETTE_KEY, paletteShown } from "./keys.js";
 import { lazy } from "./lazy.js";
-import { Palette } from "./palette.js";
 import { Line, Strip } from "./strip.js";
 import { Toasts } from "./toast.js";
 
+const BotPage = lazy(async () => (await import("../pages/bot.js")).BotPage, { likely: true });
+const ChatPage = lazy(async () => (await import("../pages/chat.js")).ChatPage, { likely: true });
+const Palette = lazy(async () => (await import("./palette.js")).Palette, { likely: true, waiting: null });
 const AdminPage = lazy(async () => (await import("../pages/admin.js")).AdminPage);
 
 /**
@@ -96,7 +96,7 @@ export function Shell() {
       <${Strip} />
       <main ref=${main} class="page" id="main" tabindex="-1">${bare && html`<h1 class="visually-hidden">${title}</h1>`}${content}</main>
       <p class="visually-hidden" role="status">${title}</p>
-      <${Palette} />
+      ${paletteShown.value && html`<${Palette} />`}
       <${Keys} />
       <${Toasts} />
     </div>`;
