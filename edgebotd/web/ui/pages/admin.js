@@ -1,8 +1,64 @@
-// Administration and one's own account.
+// Administration and one's own account: who may be here, and which part is shown. A part comes when it is asked for.
 
+import { Problem } from "../api.js";
+import { me } from "../house.js";
 import { html } from "../lib.js";
+import { Failed, Loading, useLoaded } from "../parts/loaded.js";
+import { t } from "../strings.js";
+
+const PARTS = {
+  overview: () => import("./admin/overview.js").then((module) => module.Overview),
+  users: () => import("./admin/users.js").then((module) => module.Users),
+  tokens: () => import("./admin/tokens.js").then((module) => module.Tokens),
+  sessions: () => import("./admin/sessions.js").then((module) => module.Sessions),
+  connections: () => import("./admin/connections.js").then((module) => module.Connections),
+  audit: () => import("./admin/audit.js").then((module) => module.Audit),
+  events: () => import("./admin/events.js").then((module) => module.Events),
+  config: () => import("./admin/config.js").then((module) => module.Config),
+};
+const ACCOUNT = () => import("./account.js").then((module) => module.Account);
+
+/** @typedef {keyof typeof PARTS} PartName */
+/** @typedef {(props: {rest?: string | null}) => any} Part `rest` is what the path has below the part */
+
+/** @param {{load: () => Promise<Part>, rest?: string | null}} props */
+function Lazy({ load, rest = null }) {
+  const { value: Found, error, reload } = useLoaded(
+    // The files are gone from under a page that is older than the daemon; loading the page again mends it.
+    () => load().catch(() => Promise.reject(new Problem(0, "unreachable", t("admin.unloaded")))),
+    [load],
+  );
+  if (error) return html`<${Failed} error=${error} retry=${reload} />`;
+  return Found ? html`<${Found} rest=${rest} />` : html`<${Loading} />`;
+}
+
+/** @param {{here: PartName}} props */
+function Menu({ here }) {
+  return html`<nav class="admin-menu" aria-label=${t("admin.menu")}>
+    ${/** @type {PartName[]} */ (Object.keys(PARTS)).map((name) => html`
+      <a key=${name} href=${name === "overview" ? "/admin" : `/admin/${name}`} aria-current=${name === here ? "page" : null}>
+        ${t(`admin.${name}`)}</a>`)}
+  </nav>`;
+}
+
+/** @param {{title: string, text: string, to: string, go: string}} props */
+function Notice({ title, text, to, go }) {
+  return html`<div class="centred"><h1>${title}</h1><p>${text}</p><a href=${to}>${go}</a></div>`;
+}
 
 /** @param {{path: string}} props */
 export function AdminPage({ path }) {
-  return html`<p>${path}</p>`;
+  if (path === "/account") return html`<div class="admin admin-alone"><div class="admin-part"><${Lazy} load=${ACCOUNT} /></div></div>`;
+  if (!me.value?.admin) {
+    return html`<${Notice} title=${t("admin.closed.title")} text=${t("admin.closed.text")} to="/account" go=${t("admin.closed.go")} />`;
+  }
+  const [, , name = "overview", rest = null] = path.split("/");
+  if (!Object.hasOwn(PARTS, name)) {
+    return html`<${Notice} title=${t("notFound.title")} text=${t("notFound.text")} to="/admin" go=${t("admin.menu")} />`;
+  }
+  const here = /** @type {PartName} */ (name);
+  return html`<div class=${here === "overview" ? "admin admin-first" : "admin"}>
+    <${Menu} here=${here} />
+    <div class="admin-part"><${Lazy} key=${here} load=${PARTS[here]} rest=${rest && decodeURIComponent(rest)} /></div>
+  </div>`;
 }
