@@ -1,36 +1,26 @@
 // Administration and one's own account: who may be here, and which part is shown. A part comes when it is asked for.
 
-import { Problem } from "../api.js";
 import { me } from "../house.js";
 import { html } from "../lib.js";
-import { Failed, Loading, useLoaded } from "../parts/loaded.js";
+import { lazy } from "../parts/lazy.js";
 import { t } from "../strings.js";
 
+/** @param {() => Promise<any>} load @returns {(props: {rest?: string | null}) => any} `rest` is what the path has below */
+const part = (load) => lazy(load);
+
 const PARTS = {
-  overview: () => import("./admin/overview.js").then((module) => module.Overview),
-  users: () => import("./admin/users.js").then((module) => module.Users),
-  tokens: () => import("./admin/tokens.js").then((module) => module.Tokens),
-  sessions: () => import("./admin/sessions.js").then((module) => module.Sessions),
-  connections: () => import("./admin/connections.js").then((module) => module.Connections),
-  audit: () => import("./admin/audit.js").then((module) => module.Audit),
-  events: () => import("./admin/events.js").then((module) => module.Events),
-  config: () => import("./admin/config.js").then((module) => module.Config),
+  overview: part(() => import("./admin/overview.js").then((module) => module.Overview)),
+  users: part(() => import("./admin/users.js").then((module) => module.Users)),
+  tokens: part(() => import("./admin/tokens.js").then((module) => module.Tokens)),
+  sessions: part(() => import("./admin/sessions.js").then((module) => module.Sessions)),
+  connections: part(() => import("./admin/connections.js").then((module) => module.Connections)),
+  audit: part(() => import("./admin/audit.js").then((module) => module.Audit)),
+  events: part(() => import("./admin/events.js").then((module) => module.Events)),
+  config: part(() => import("./admin/config.js").then((module) => module.Config)),
 };
-const ACCOUNT = () => import("./account.js").then((module) => module.Account);
+const Account = part(() => import("./account.js").then((module) => module.Account));
 
 /** @typedef {keyof typeof PARTS} PartName */
-/** @typedef {(props: {rest?: string | null}) => any} Part `rest` is what the path has below the part */
-
-/** @param {{load: () => Promise<Part>, rest?: string | null}} props */
-function Lazy({ load, rest = null }) {
-  const { value: Found, error, reload } = useLoaded(
-    // The files are gone from under a page that is older than the daemon; loading the page again mends it.
-    () => load().catch(() => Promise.reject(new Problem(0, "unreachable", t("admin.unloaded")))),
-    [load],
-  );
-  if (error) return html`<${Failed} error=${error} retry=${reload} />`;
-  return Found ? html`<${Found} rest=${rest} />` : html`<${Loading} />`;
-}
 
 /** @param {{here: PartName}} props */
 function Menu({ here }) {
@@ -48,7 +38,7 @@ function Notice({ title, text, to, go }) {
 
 /** @param {{path: string}} props */
 export function AdminPage({ path }) {
-  if (path === "/account") return html`<div class="admin admin-alone"><div class="admin-part"><${Lazy} load=${ACCOUNT} /></div></div>`;
+  if (path === "/account") return html`<div class="admin admin-alone"><div class="admin-part"><${Account} /></div></div>`;
   if (!me.value?.admin) {
     return html`<${Notice} title=${t("admin.closed.title")} text=${t("admin.closed.text")} to="/account" go=${t("admin.closed.go")} />`;
   }
@@ -59,6 +49,6 @@ export function AdminPage({ path }) {
   const here = /** @type {PartName} */ (name);
   return html`<div class=${here === "overview" ? "admin admin-first" : "admin"}>
     <${Menu} here=${here} />
-    <div class="admin-part"><${Lazy} key=${here} load=${PARTS[here]} rest=${rest && decodeURIComponent(rest)} /></div>
+    <div class="admin-part"><${PARTS[here]} key=${here} rest=${rest && decodeURIComponent(rest)} /></div>
   </div>`;
 }

@@ -5,19 +5,35 @@ import { t } from "../strings.js";
 import { Icon } from "./icon.js";
 import { say } from "./toast.js";
 
-/** @param {string} text */
-async function copy(text) {
+/**
+ * Put a text on the clipboard. Browsers keep their clipboard from pages without TLS, which a daemon in a home network
+ * often is; there the old way by a selected field still works.
+ *
+ * @param {string} text @returns {Promise<boolean>}
+ */
+export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
-    say(t("copy.done"));
+    return true;
   } catch {
-    // Over plain HTTP there is no clipboard.
-    say(t("copy.failed"), { bad: true });
+    const field = document.createElement("textarea");
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    return done;
   }
+}
+
+/** @param {string} text */
+async function copyAndSay(text) {
+  if (await copy(text)) say(t("copy.done"));
+  else say(t("copy.failed"), { bad: true });
 }
 
 /** @param {{text: string}} props */
 export function Command({ text }) {
   return html`<span class="command"><code tabindex="0">${text}</code>
-    <button type="button" class="icon-button" onClick=${() => copy(text)}><${Icon} name="copy" label=${t("copy.command")} /></button></span>`;
+    <button type="button" class="icon-button" onClick=${() => copyAndSay(text)}><${Icon} name="copy" label=${t("copy.command")} /></button></span>`;
 }

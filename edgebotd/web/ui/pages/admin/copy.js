@@ -1,29 +1,9 @@
 // A text to take along: shown whole, copied by a button.
 
 import { html, useId, useRef, useState } from "../../lib.js";
+import { copy } from "../../parts/copy.js";
 import { Icon } from "../../parts/icon.js";
 import { t } from "../../strings.js";
-
-/**
- * Put a text on the clipboard. Browsers keep their clipboard from pages without TLS, which a daemon in a home network
- * often is; there the old way by a selected field still works.
- *
- * @param {string} text @returns {Promise<boolean>}
- */
-export async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const field = document.createElement("textarea");
-    field.value = text;
-    document.body.append(field);
-    field.select();
-    const done = document.execCommand("copy");
-    field.remove();
-    return done;
-  }
-}
 
 /** @param {{text: string, label: string}} props */
 export function CopyField({ text, label }) {

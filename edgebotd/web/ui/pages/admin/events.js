@@ -1,12 +1,13 @@
 // The channel as it comes: a tail of every event that reaches this page, with filters, a pause, and how many there are.
 
 import { Component, html, useEffect, useMemo, useRef, useState } from "../../lib.js";
+import { copy } from "../../parts/copy.js";
 import { Icon } from "../../parts/icon.js";
 import { Empty } from "../../parts/loaded.js";
 import { say } from "../../parts/toast.js";
 import { useSocketEvent } from "../../socket.js";
 import { language, t } from "../../strings.js";
-import { copy } from "./copy.js";
+
 import { Head } from "./live.js";
 import { Rate } from "./rate.js";
 import { passes, Tail } from "./tail.js";

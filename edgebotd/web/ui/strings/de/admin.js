@@ -12,7 +12,6 @@ export default {
   "admin.closed.title": "Das ist für Verwalter",
   "admin.closed.text": "Mit deinem Konto benutzt du deine Bots, verwaltest aber nicht das Haus. Ein Verwalter kann das ändern.",
   "admin.closed.go": "Zu meinem Konto",
-  "admin.unloaded": "Dieser Teil der Seite ließ sich nicht laden. Vielleicht wurde der Dienst aktualisiert: Lade die Seite neu.",
   "admin.stale": "Ließ sich nicht auffrischen und ist vielleicht veraltet. {detail}",
   "admin.none": "Hier ist noch nichts.",
   "admin.all": "alle",

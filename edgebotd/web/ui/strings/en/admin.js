@@ -12,7 +12,6 @@ export default {
   "admin.closed.title": "This is for administrators",
   "admin.closed.text": "Your account may use its bots, but not look after the house. An administrator can change that.",
   "admin.closed.go": "To my account",
-  "admin.unloaded": "This part of the page could not be loaded. The daemon may have been updated: load the page again.",
   "admin.stale": "Could not be refreshed, so this may be old. {detail}",
   "admin.none": "Nothing here yet.",
   "admin.all": "all",
