@@ -53,6 +53,8 @@ def _removal(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
+ADMIN_PARTS: Final = ("users", "users/admin", "tokens", "sessions", "connections", "audit", "events", "config")
+
 PAGES: Final[dict[str, Looked]] = {
     "dashboard": Looked("/", ".bot-row .state"),
     "filtered to nothing": Looked("/", ".bot-row .state", lambda page: page.get_by_role("searchbox").fill("nothing")),
@@ -68,6 +70,8 @@ PAGES: Final[dict[str, Looked]] = {
     "chat": Looked("/chat", "main h1"),
     "chat with a bot": Looked("/chat/echo", "main h1"),
     "no such page": Looked("/chat/a/b/c/d", ".centred"),
+    **{path: Looked(path, ".admin-part h1") for path in ("/admin", "/account")},
+    **{f"/admin/{part}": Looked(f"/admin/{part}", ".admin-part h1") for part in ADMIN_PARTS},
 }
 
 
