@@ -204,3 +204,26 @@ def test_on_a_bots_own_host_there_is_that_bot_only(page: Page, demo: Demo) -> No
         expect(page.get_by_role("heading", name="Echo", exact=True).first).to_be_attached()
         expect(page.get_by_role("link", name="edgebotd")).to_have_count(0)
         expect(page.get_by_role("navigation", name="Main")).to_have_count(0)
+
+
+def test_a_part_that_comes_while_it_is_first_drawn_is_shown(page: Page) -> None:
+    """It was lost when it had come after the drawing and before the effect that asks for it."""
+    shown = page.evaluate("""async () => {
+        const main = document.querySelector("script[type=module]").src;
+        const { html, render } = await import(main.replace("main.js", "lib.js"));
+        const { fetchSoon, lazy } = await import(main.replace("main.js", "parts/lazy.js"));
+        const Part = lazy(() => new Promise((resolve) => (come = resolve)), { likely: true, waiting: "waiting" });
+        let come = () => {};
+        const idle = globalThis.requestIdleCallback;
+        globalThis.requestIdleCallback = (call) => call();
+        fetchSoon();
+        globalThis.requestIdleCallback = idle;
+        const host = document.createElement("div");
+        render(html`<${Part} />`, host);
+        come(() => "here");
+        // Effects come some frames later.
+        const frame = () => new Promise(requestAnimationFrame);
+        for (let count = 0; count < 120 && host.textContent !== "here"; count += 1) await frame();
+        return host.textContent;
+    }""")
+    assert shown == "here"

@@ -27,7 +27,9 @@ export function lazy(load, { likely = false, waiting = html`<${Loading} />` } = 
     const [failed, fail] = useState(false);
     const [, redraw] = useState(false);
     useEffect(() => {
-      if (component === null) fetched().then(() => redraw(true), () => fail(true));
+      // It may have come between the drawing and this.
+      if (component !== null) redraw(true);
+      else fetched().then(() => redraw(true), () => fail(true));
     }, []);
     if (component !== null) return html`<${component} ...${props} />`;
     if (!failed) return waiting;
