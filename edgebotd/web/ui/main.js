@@ -51,7 +51,7 @@ async function enter() {
     await loadMe();
     signedOut.value = false;
     unreachable.value = null;
-    socket.start();
+    socket.start(me.value?.userId);
     loadPreferences();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
@@ -105,6 +105,8 @@ async function start() {
   effect(() => {
     if (signedOut.value) socket.stop();
   });
+  // Another tab has logged in somebody else: nothing on this page is theirs.
+  socket.on("gap", ({ reason }) => reason === "user" && location.reload());
   effect(() => {
     document.documentElement.dataset.line = socket.state.value.phase;
   });
