@@ -1,0 +1,103 @@
+"""What the tests of the line look through: what a tab's handlers were called with, and what its line says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from playwright.sync_api import BrowserContext, Page
+
+from tests.browser.house import Demo
+
+SOCKET: Final = (
+    "const { socket } = await import("
+    "document.querySelector('script[type=module]').src.replace('main.js', 'socket.js'));"
+)
+
+
+def run(page: Page, script: str, argument: Any = None) -> Any:
+    """Run a script in a tab, with its `socket` at hand."""
+    return page.evaluate(f"async (argument) => {{ {SOCKET} {script} }}", argument)
+
+
+def listen(page: Page) -> None:
+    """Note from now on what a tab's handlers are called with, and when."""
+    run(
+        page,
+        """
+        window.seen = [];
+        window.states = [];
+        const now = () => performance.timeOrigin + performance.now();
+        socket.state.subscribe((state) => window.states.push({ at: now(), ...state }));
+        for (const type of ["*", "hello", "gap"]) {
+          socket.on(type, (event) => window.seen.push({ on: type, at: now(), event }));
+        }
+        """,
+    )
+
+
+def seen(page: Page, on: str = "*") -> list[Any]:
+    """Return what the handlers of a type were called with."""
+    return [one["event"] for one in page.evaluate("window.seen") if one["on"] == on]
+
+
+def replies(page: Page) -> list[str]:
+    """Return the texts of the bot's messages that a tab was told of, in order."""
+    return [
+        "".join(part.get("text", "") for part in event["message"]["parts"])
+        for event in seen(page)
+        if event["type"] == "chat-message" and event["message"]["role"] == "assistant"
+    ]
+
+
+def state(page: Page) -> Any:
+    """Return what a tab's line is at."""
+    return run(page, "return socket.state.value")
+
+
+def say(context: BrowserContext, demo: Demo, text: str, conversation: str | None = None) -> str:
+    """Have the bot say a text; return the conversation."""
+    body = {"text": text, "idempotencyKey": f"{time.monotonic_ns()}", "conversationId": conversation}
+    answer = context.request.post(
+        f"{demo.origin}/api/bots/echo/chat/send",
+        data={name: value for name, value in body.items() if value is not None},
+        headers={"Origin": demo.origin},
+    )
+    assert answer.ok, answer.text()
+    return str(answer.json()["conversationId"])
+
+
+def until(page: Page, what: str, ready: Callable[[Page], bool], seconds: float = 20) -> None:
+    """Wait until something is so; the browser's events are taken meanwhile."""
+    deadline = time.monotonic() + seconds
+    while not ready(page):
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        page.wait_for_timeout(50)
+
+
+def leader(pages: list[Page]) -> Page:
+    """Return the tab that holds the stream."""
+    (page,) = [page for page in pages if state(page)["leads"]]
+    return page
+
+
+def since(page: Page, moment: float, phase: str) -> float:
+    """Return how many seconds after a moment of `time.time()` a tab held a stream and was in a phase."""
+    found = (one["at"] for one in page.evaluate("window.states") if one["leads"] and one["phase"] == phase)
+    return next(float(at) / 1000 - moment for at in found if at / 1000 >= moment)
+
+
+def leads_again(pages: list[Page], phase: str = "live") -> Page:
+    """Wait until one of these tabs holds the line, in a phase; return it."""
+
+    def found() -> list[Page]:
+        return [page for page in pages if (now := state(page))["leads"] and now["phase"] == phase]
+
+    until(pages[0], "another leader", lambda _: len(found()) == 1, 15)
+    return found()[0]
+
+
+def streams(demo: Demo) -> int:
+    """Return how many streams the daemon counts."""
+    return len(demo.run_json("connections")["items"])
