@@ -1,0 +1,147 @@
+// Where one writes.
+
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib.js";
+import { Icon } from "../parts/icon.js";
+import { say, sayError } from "../parts/toast.js";
+import { t } from "../strings.js";
+import { Chosen, MOST_FILES, refusal } from "./attachments.js";
+import { draftOf, keepDraft } from "./drafts.js";
+import { post } from "./outbox.js";
+
+const LINES = 8;
+
+/** Whether Enter is the newline key, as on a phone's keyboard. */
+const touch = matchMedia("(pointer: coarse)");
+
+/**
+ * @typedef {{text: string, turn: number, files?: File[]}} Prefill what edit puts into the composer; `turn` makes each one new
+ * @param {{botId: string, name: string, conversationId: string, target: {conversationId: string | null, group: string | null},
+ *   rules: import("./types.js").Rules | null | undefined, prefill: Prefill | null, going: boolean, stopping: boolean, onStop: () => void, onLeave: () => void,
+ *   onEditLast: () => void, onSent: () => void}} props `rules` undefined: not known yet
+ */
+export function Composer({ botId, name, conversationId, target, rules, prefill, going, stopping, onStop, onLeave, onEditLast, onSent }) {
+  const [text, setText] = useState(() => draftOf(botId, conversationId));
+  const [files, setFiles] = useState(/** @type {File[]} */ ([]));
+  const [over, setOver] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const field = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
+  const picker = useRef(/** @type {HTMLInputElement | null} */ (null));
+
+  useEffect(() => {
+    if (!touch.matches) field.current?.focus({ preventScroll: true });
+  }, []);
+
+  useEffect(() => {
+    if (prefill === null) return;
+    change(prefill.text);
+    setFiles(prefill.files ?? []);
+    field.current?.focus();
+  }, [prefill?.turn]);
+
+  useLayoutEffect(() => {
+    const area = field.current;
+    if (area === null) return;
+    area.style.height = "auto";
+    const { lineHeight, paddingTop, paddingBottom } = getComputedStyle(area);
+    const edges = parseFloat(paddingTop) + parseFloat(paddingBottom);
+    area.style.height = `${Math.min(area.scrollHeight, LINES * parseFloat(lineHeight) + edges)}px`;
+  }, [text]);
+
+  // What another tab typed into the same conversation, while nobody types here.
+  useEffect(() => {
+    const heard = (/** @type {StorageEvent} */ event) => {
+      if (event.key?.startsWith("edgebotd.draft.") && document.activeElement !== field.current) setText(draftOf(botId, conversationId));
+    };
+    addEventListener("storage", heard);
+    return () => removeEventListener("storage", heard);
+  }, []);
+
+  /** @param {string} next */
+  function change(next) {
+    setText(next);
+    keepDraft(botId, conversationId, next);
+  }
+
+  /** @param {Iterable<File>} more */
+  function choose(more) {
+    const taken = [];
+    for (const file of more) {
+      const why = rules === undefined ? null : refusal(file, rules);
+      if (why) say(why, { bad: true });
+      else taken.push(file);
+    }
+    if (files.length + taken.length > MOST_FILES) say(t("chat.files.tooMany", { count: MOST_FILES }), { bad: true });
+    setFiles([...files, ...taken].slice(0, MOST_FILES));
+  }
+
+  async function send() {
+    if (busy || (!text.trim() && files.length === 0)) return;
+    setBusy(true);
+    try {
+      await post({ botId, ...target, text, files });
+      change("");
+      setFiles([]);
+      onSent();
+    } catch (error) {
+      // The browser keeps nothing more, or no files: then nothing is lost, because it still stands in the composer.
+      if (error instanceof DOMException || (error instanceof Error && error.message === "full")) say(t("chat.outbox.full"), { bad: true });
+      else sayError(error);
+    } finally {
+      setBusy(false);
+      field.current?.focus();
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  function key(event) {
+    if (event.isComposing) return;
+    if (event.key === "Enter" && !event.shiftKey && !event.altKey && (event.ctrlKey || event.metaKey || !touch.matches)) {
+      event.preventDefault();
+      send();
+    } else if (event.key === "Escape") {
+      event.preventDefault();
+      if (going) onStop();
+      else onLeave();
+    } else if (event.key === "ArrowUp" && !event.altKey && text === "" && files.length === 0) {
+      event.preventDefault();
+      onEditLast();
+    }
+  }
+
+  /** @param {ClipboardEvent} event */
+  function paste(event) {
+    const pasted = event.clipboardData?.files ?? [];
+    if (pasted.length === 0) return;
+    event.preventDefault();
+    choose(pasted);
+  }
+
+  /** @param {DragEvent} event */
+  function drag(event) {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    setOver(event.type === "dragover");
+    if (event.type === "drop") choose(event.dataTransfer.files);
+  }
+
+  return html`<form class=${`composer${over ? " over" : ""}`} aria-label=${t("chat.compose", { name })} onDragOver=${drag} onDragLeave=${drag} onDrop=${drag}
+    onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), send())}>
+    ${files.length > 0 && html`<ul class="chosen-files" aria-label=${t("chat.files")}>${files.map(
+      (file, index) => html`<${Chosen} key=${`${file.name}${file.size}${index}`} file=${file} onRemove=${() => setFiles(files.filter((one) => one !== file))} />`,
+    )}</ul>`}
+    <div class="composer-line">
+      ${rules && html`<input ref=${picker} type="file" multiple hidden aria-hidden="true" tabindex="-1" onChange=${(/** @type {Event} */ event) => {
+        const input = /** @type {HTMLInputElement} */ (event.currentTarget);
+        choose([...(input.files ?? [])]);
+        input.value = "";
+      }} />
+        <button type="button" class="icon-button" title=${t("chat.files.add")} onClick=${() => picker.current?.click()}><${Icon} name="attach" label=${t("chat.files.add")} /></button>`}
+      <textarea ref=${field} rows="1" dir="auto" value=${text} placeholder=${t("chat.compose", { name })} aria-label=${t("chat.compose", { name })} maxlength="500000"
+        enterkeyhint=${touch.matches ? "enter" : "send"} onInput=${(/** @type {Event} */ event) => change(/** @type {HTMLTextAreaElement} */ (event.currentTarget).value)}
+        onKeyDown=${key} onPaste=${paste}></textarea>
+      ${going && html`<button type="button" class="button" disabled=${stopping} onClick=${onStop}><${Icon} name="stop" filled />${stopping ? t("chat.stopping") : t("chat.stop")}</button>`}
+      <button class="button primary send" disabled=${busy || (!text.trim() && files.length === 0)} title=${t(touch.matches ? "chat.send" : "chat.sendKey")}>
+        <${Icon} name="send" label=${t("chat.send")} /></button>
+    </div>
+  </form>`;
+}

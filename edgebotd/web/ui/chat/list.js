@@ -1,0 +1,98 @@
+// The conversations of a bot, and what is found in them.
+
+import { bots, botList } from "../house.js";
+import { html, useEffect, useState } from "../lib.js";
+import { Icon } from "../parts/icon.js";
+import { Failed, Loading } from "../parts/loaded.js";
+import { say } from "../parts/toast.js";
+import { t } from "../strings.js";
+import { age, full } from "../time.js";
+import { changedAt, conversationsOf, titleOf, UNREAD_CEILING } from "./conversations.js";
+import { possible, setTelling, telling } from "./notify.js";
+import { chatPath, embedded, NEW } from "./paths.js";
+import { may } from "./rights.js";
+import { Found, matchesTitle } from "./search.js";
+
+/** @param {import("./types.js").Row} row */
+function preview(row) {
+  const part = row.last?.parts.findLast((one) => one.type === "text" || one.type === "error" || one.type === "attachment");
+  if (part?.type === "text") return part.text.slice(0, 120).replace(/\s+/g, " ");
+  return part?.type === "error" ? part.message : part?.type === "attachment" ? part.name : "";
+}
+
+/** @param {{count: number}} props */
+export function Unread({ count }) {
+  if (count === 0) return null;
+  const words = count >= UNREAD_CEILING ? `${UNREAD_CEILING - 1}+` : String(count);
+  return html`<span class="unread" aria-label=${t("chat.unread", { count: words })}>${words}</span>`;
+}
+
+/** @param {{row: import("./types.js").Row, here: boolean}} props */
+function Line({ row, here }) {
+  const { conversation } = row;
+  const at = changedAt(row);
+  return html`<li><a class="conversation" href=${chatPath(conversation.botId, conversation.id)} aria-current=${here ? "page" : null}>
+    <span class="conversation-title" dir="auto">${titleOf(row) || t("chat.untitled")}</span>
+    <time title=${full(at)} datetime=${new Date(at).toISOString()}>${age(at)}</time>
+    <span class="conversation-last" dir="auto">${conversation.source !== "edgebotd" && html`<span class="badge">${conversation.source}</span> `}${preview(row)}</span>
+    <${Unread} count=${here ? 0 : row.unread} />
+  </a></li>`;
+}
+
+function Telling() {
+  if (!possible) return null;
+  const change = async (/** @type {Event} */ event) => {
+    const box = /** @type {HTMLInputElement} */ (event.currentTarget);
+    if (!(await setTelling(box.checked))) say(t("chat.notify.refused"), { bad: true });
+    box.checked = telling.value;
+  };
+  return html`<label class="telling"><input type="checkbox" checked=${telling.value} onChange=${change} />${t("chat.notify")}</label>`;
+}
+
+/** @param {{botId: string, conversationId: string | null}} props */
+export function List({ botId, conversationId }) {
+  const conversations = conversationsOf(botId);
+  const [text, setText] = useState("");
+  const [end, setEnd] = useState(/** @type {Element | null} */ (null));
+  const state = conversations.state.value;
+  const rows = conversations.sorted.filter((row) => matchesTitle(row, text));
+  const more = conversations.more.value;
+
+  useEffect(() => {
+    if (end === null) return;
+    const observer = new IntersectionObserver(([entry]) => entry.isIntersecting && conversations.loadMore(), { rootMargin: "400px" });
+    observer.observe(end);
+    return () => observer.disconnect();
+  }, [end, more]);
+
+  return html`<nav class="list" aria-label=${t("chat.conversations")}>
+    <div class="list-head">
+      ${botList.value.length > 1 && !embedded() && html`<a class="icon-button" href="/chat" aria-label=${t("chat.allBots")} title=${t("chat.allBots")}><${Icon} name="back" /></a>`}
+      <h2 dir="auto">${bots.value.get(botId)?.name ?? botId}</h2>
+      ${may(botId, "chat") && html`<a class="button" href=${chatPath(botId, NEW)}><${Icon} name="add" />${t("chat.newShort")}</a>`}
+    </div>
+    <div class="list-search"><${Icon} name="search" /><input class="input" type="search" value=${text} aria-label=${t("chat.search")} placeholder=${t("chat.search")} dir="auto"
+      onInput=${(/** @type {Event} */ event) => setText(/** @type {HTMLInputElement} */ (event.currentTarget).value)}
+      onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Escape" && (event.stopPropagation(), setText(""))} /></div>
+    <div class="list-rows">
+      ${state === "loading" && html`<${Loading} rows=${5} />`}
+      ${state === "failed" && conversations.error.value && html`<${Failed} error=${conversations.error.value} retry=${() => conversations.load()} />`}
+      <ul>${rows.map((row) => html`<${Line} key=${row.conversation.id} row=${row} here=${row.conversation.id === conversationId} />`)}</ul>
+      ${more && html`<div ref=${setEnd} class="list-end"></div>`}
+      ${text.trim() && html`<${Found} key=${botId} text=${text} botId=${botId} conversationId=${conversationId === NEW ? null : conversationId} />`}
+      ${state === "ready" && rows.length === 0 && !text.trim() && html`<p class="muted list-empty">${t("chat.noConversations")}</p>`}
+    </div>
+    <${Telling} />
+  </nav>`;
+}
+
+/** All bots, where there is more than one to talk to. */
+export function BotChoice() {
+  return html`<nav class="list bots" aria-label=${t("chat.allBots")}>
+    <div class="list-head"><h2>${t("chat.allBots")}</h2></div>
+    <div class="list-rows"><ul>${botList.value.map((bot) => html`<li key=${bot.botId}><a class="conversation" href=${chatPath(bot.botId)}>
+      <span class="conversation-title" dir="auto">${bot.name}</span><time>${age(bot.sinceAt)}</time>
+      <span class="conversation-last">${t(`chat.bot.${bot.state}`)}</span></a></li>`)}</ul></div>
+    <${Telling} />
+  </nav>`;
+}

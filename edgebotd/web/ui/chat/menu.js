@@ -1,0 +1,34 @@
+// A few more things that one can do, behind one button.
+
+import { html, useEffect, useRef } from "../lib.js";
+import { Icon } from "../parts/icon.js";
+
+/** @param {{label: string, children: any}} props */
+export function Menu({ label, children }) {
+  const element = useRef(/** @type {HTMLDetailsElement | null} */ (null));
+  useEffect(() => {
+    const outside = (/** @type {Event} */ event) => {
+      const menu = element.current;
+      if (menu?.open && !menu.contains(/** @type {Node} */ (event.target))) menu.open = false;
+    };
+    document.addEventListener("pointerdown", outside);
+    document.addEventListener("focusin", outside);
+    return () => {
+      document.removeEventListener("pointerdown", outside);
+      document.removeEventListener("focusin", outside);
+    };
+  }, []);
+  const close = () => element.current && (element.current.open = false);
+
+  /** @param {KeyboardEvent} event */
+  function key(event) {
+    if (event.key !== "Escape" || !element.current?.open) return;
+    event.stopPropagation();
+    close();
+    element.current.querySelector("summary")?.focus();
+  }
+  return html`<details class="menu" ref=${element} onKeyDown=${key}>
+    <summary class="icon-button" aria-label=${label} title=${label}><${Icon} name="more" /></summary>
+    <div class="menu-items" onClick=${close}>${children}</div>
+  </details>`;
+}

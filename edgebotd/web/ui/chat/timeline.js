@@ -1,0 +1,237 @@
+// A conversation's messages: a window of bounded size over a history of any length, kept true by the channel.
+
+import { call, path, Problem, query } from "../api.js";
+import { signal } from "../lib.js";
+import { socket } from "../socket.js";
+
+export const PAGE = 40;
+export const HELD = 120; // messages in memory and in the page at once
+
+/** @typedef {import("./types.js").Message} Message */
+/** @typedef {"loading" | "ready" | "failed" | "gone"} TimelineState */
+
+/** @param {Message} message */
+export const keyOf = (message) => `${message.role}:${message.runId}`;
+
+/** @param {Message} one @param {Message} other */
+const newer = (one, other) => ((one.editedAt ?? one.createdAt) >= (other.editedAt ?? other.createdAt) ? one : other);
+
+export class Timeline {
+  /** Oldest first. */
+  messages = signal(/** @type {Message[]} */ ([]));
+  state = signal(/** @type {TimelineState} */ ("loading"));
+  error = signal(/** @type {Problem | null} */ (null));
+  /** Which way more is being loaded. */
+  busy = signal(/** @type {"older" | "newer" | null} */ (null));
+  /** Messages that came below the window. */
+  unseen = signal(0);
+  /** Whether the view is at the end: then old messages make room for new ones. */
+  stuck = true;
+
+  /** The next page's cursor; null: there is nothing more; undefined: only the window around a message tells. @type {string | null | undefined} */
+  older = undefined;
+  /** @type {string | null | undefined} */
+  newer = null;
+  #turn = 0;
+
+  /** @param {string} botId @param {string} conversationId */
+  constructor(botId, conversationId) {
+    this.botId = botId;
+    this.conversationId = conversationId;
+  }
+
+  get atEnd() {
+    return this.newer === null;
+  }
+
+  /** Show the newest messages. */
+  load() {
+    return this.#fetch(async () => {
+      const { items, next } = await this.#history(null, PAGE);
+      return { items, older: next ?? null, newer: null };
+    });
+  }
+
+  /** Show the messages around one. @param {string} messageId */
+  jump(messageId) {
+    return this.#fetch(async () => {
+      const found = await this.#window({ messageId, limit: 2 * PAGE });
+      return { items: found.items, older: found.next ?? null, newer: found.newer ?? null };
+    });
+  }
+
+  /** Read again what is shown, after something was missed. @param {string | null} around the message that is looked at */
+  reload(around) {
+    if (this.state.value !== "ready") return this.load();
+    return this.#fetch(async () => {
+      if (this.atEnd || around === null) {
+        const { items, next } = await this.#history(null, Math.min(Math.max(this.messages.value.length, PAGE), HELD));
+        return { items, older: next ?? null, newer: null };
+      }
+      const found = await this.#window({ messageId: around, limit: HELD });
+      return { items: found.items, older: found.next ?? null, newer: found.newer ?? null };
+    });
+  }
+
+  async loadOlder() {
+    const oldest = this.messages.value[0];
+    if (this.busy.value || this.older === null || this.state.value !== "ready" || !oldest) return;
+    await this.#extend("older", async () => {
+      const page = this.older === undefined ? await this.#window({ messageId: oldest.id, limit: 2 * PAGE }) : await this.#history(this.older, PAGE);
+      this.older = page.next ?? null;
+      const held = this.#merged(page.items);
+      if (held.length > HELD) this.newer = undefined;
+      return held.slice(0, HELD);
+    });
+  }
+
+  async loadNewer() {
+    const newest = this.messages.value.at(-1);
+    if (this.busy.value || this.newer === null || this.state.value !== "ready" || !newest) return;
+    await this.#extend("newer", async () => {
+      const page = await this.#window(this.newer === undefined ? { messageId: newest.id, limit: 2 * PAGE }
+        : { conversationId: this.conversationId, newer: this.newer, limit: PAGE });
+      this.newer = page.newer ?? null;
+      const held = this.#merged(page.items);
+      if (held.length > HELD) this.older = undefined;
+      if (this.newer === null) this.unseen.value = 0;
+      return held.slice(-HELD);
+    });
+  }
+
+  /** Take a message that was stored or changed. @param {Message} message */
+  take(message) {
+    const held = this.messages.value;
+    const key = keyOf(message);
+    const place = held.findIndex((one) => keyOf(one) === key);
+    if (place >= 0) {
+      this.messages.value = held.with(place, message);
+      return;
+    }
+    const known = message.seq ?? Infinity;
+    const first = held[0]?.seq ?? 0;
+    if (this.older !== null && held.length > 0 && known < first) return; // an old one that is not shown
+    if (!this.atEnd) {
+      this.unseen.value += 1;
+      return;
+    }
+    const next = this.#merged([message]);
+    if (next.length > HELD && this.stuck) {
+      this.older = undefined;
+      this.messages.value = next.slice(-HELD);
+    } else if (next.length > HELD) {
+      this.newer = undefined;
+      this.unseen.value += 1;
+    } else this.messages.value = next;
+  }
+
+  /** @param {string | null} before @param {number} limit */
+  #history(before, limit) {
+    return call("GET", path`/api/bots/${this.botId}/chat/history` + query({ conversationId: this.conversationId, before, limit }));
+  }
+
+  /** @param {Record<string, string | number | null>} which */
+  #window(which) {
+    return call("GET", path`/api/bots/${this.botId}/chat/window` + query(which));
+  }
+
+  /** What is held with others, in order, each once. @param {Message[]} others */
+  #merged(others) {
+    const found = new Map(this.messages.value.map((message) => [keyOf(message), message]));
+    for (const message of others) {
+      const held = found.get(keyOf(message));
+      found.set(keyOf(message), held ? newer(held, message) : message);
+    }
+    return [...found.values()].sort((one, other) => (one.seq ?? Infinity) - (other.seq ?? Infinity));
+  }
+
+  /** @param {() => Promise<{items: Message[], older: string | null, newer: string | null}>} load */
+  async #fetch(load) {
+    const turn = ++this.#turn;
+    const before = this.messages.value;
+    try {
+      const { items, older, newer: after } = await load();
+      if (turn !== this.#turn) return;
+      // What the channel told meanwhile stays, as far as it lies behind what was loaded.
+      const top = Math.max(0, ...items.map((message) => message.seq ?? 0));
+      const known = new Set(items.map(keyOf));
+      const late = this.messages.value.filter((message) => !before.includes(message) && (message.seq ?? Infinity) > top && !known.has(keyOf(message)));
+      const changed = new Map(this.messages.value.filter((message) => !before.includes(message)).map((message) => [keyOf(message), message]));
+      const held = items.toReversed().map((message) => {
+        const other = changed.get(keyOf(message));
+        return other ? newer(other, message) : message;
+      });
+      this.older = older;
+      this.newer = after;
+      if (after === null) this.unseen.value = 0;
+      this.messages.value = after === null ? [...held, ...late] : held;
+      this.error.value = null;
+      this.state.value = "ready";
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      this.#failed(error);
+    }
+  }
+
+  /** @param {"older" | "newer"} way @param {() => Promise<Message[]>} load */
+  async #extend(way, load) {
+    const turn = this.#turn;
+    this.busy.value = way;
+    try {
+      const held = await load();
+      if (turn === this.#turn) this.messages.value = held;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.error.value = error;
+    } finally {
+      this.busy.value = null;
+    }
+  }
+
+  /** @param {unknown} error */
+  #failed(error) {
+    if (!(error instanceof Problem)) throw error;
+    if (error.status === 404) this.state.value = "gone";
+    // What is shown already stays, while only the line is at fault.
+    else if (this.state.value !== "ready") this.state.value = "failed";
+    this.error.value = error;
+  }
+}
+
+const KEPT = 4;
+/** The conversations that were looked at last. @type {Map<string, Timeline>} */
+const timelines = new Map();
+
+/** @param {string} botId @param {string} conversationId */
+export function timelineOf(botId, conversationId) {
+  let timeline = timelines.get(conversationId);
+  if (timeline === undefined) {
+    timeline = new Timeline(botId, conversationId);
+  }
+  timelines.delete(conversationId);
+  timelines.set(conversationId, timeline);
+  for (const old of timelines.keys()) {
+    if (timelines.size <= KEPT) break;
+    timelines.delete(old);
+  }
+  return timeline;
+}
+
+/** Forget all but the one that is shown: after a gap they may be wrong. @param {string | null} shown */
+export function forgetTimelines(shown) {
+  for (const id of [...timelines.keys()]) if (id !== shown) timelines.delete(id);
+}
+
+/** Have a message shown that is stored for sure, before the channel tells it. @param {Message} message */
+export function note(message) {
+  const timeline = timelines.get(message.conversationId);
+  if (!timeline?.messages.value.some((one) => keyOf(one) === keyOf(message))) timeline?.take(message);
+}
+
+socket.on("chat-message", ({ message }) => timelines.get(message.conversationId)?.take(message));
+socket.on("conversation-update", (event) => {
+  const timeline = timelines.get(event.conversationId);
+  if (timeline === undefined) return;
+  if (event.change === "deleted") timeline.state.value = "gone";
+  else if (event.change === "created" && timeline.state.value === "gone") timeline.load();
+});
