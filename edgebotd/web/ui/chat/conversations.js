@@ -3,9 +3,11 @@
 import { call, path, Problem, query } from "../api.js";
 import { signal } from "../lib.js";
 import { socket } from "../socket.js";
+import { age, day, now } from "../time.js";
 import { owner } from "./rights.js";
 
 const PAGE = 50;
+const WEEK_MS = 7 * 86_400_000;
 export const UNREAD_CEILING = 100; // the daemon counts no further
 
 /** @typedef {import("./types.js").Row} Row */
@@ -118,6 +120,9 @@ export class Conversations {
 
 /** @param {Row} row */
 export const changedAt = (row) => Math.max(row.conversation.updatedAt, row.last?.createdAt ?? 0);
+
+/** How long ago, as long as that says more than the date. @param {number} at */
+export const when = (at) => (now.value - at < WEEK_MS ? age(at) : day(at));
 
 /** What a row is called. @param {Row} row */
 export function titleOf(row) {

@@ -46,11 +46,9 @@ async function colour(element) {
   const language = Object.hasOwn(ALIASES, asked) ? ALIASES[asked] : asked;
   const text = element.textContent ?? "";
   if (!LANGUAGES.includes(language) || text.length > LONGEST) return;
-  const [{ default: core }, { default: grammar }, { default: purify }] = await Promise.all([
-    import("../vendor/highlight/core.js"),
-    import(`../vendor/highlight/${language}.js`),
-    import("../vendor/dompurify.js"),
-  ]);
+  const { default: core } = await import("../vendor/highlight/core.js");
+  const { default: grammar } = await import(`../vendor/highlight/${language}.js`);
+  const { default: purify } = await import("../vendor/dompurify.js");
   if (!core.getLanguage(language)) core.registerLanguage(language, grammar);
   const { value } = core.highlight(text, { language, ignoreIllegals: true });
   element.replaceChildren(purify.sanitize(value, { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"], RETURN_DOM_FRAGMENT: true }));

@@ -7,7 +7,7 @@ import { Failed, Loading } from "../parts/loaded.js";
 import { say } from "../parts/toast.js";
 import { t } from "../strings.js";
 import { age, full } from "../time.js";
-import { changedAt, conversationsOf, titleOf, UNREAD_CEILING } from "./conversations.js";
+import { changedAt, conversationsOf, titleOf, UNREAD_CEILING, when } from "./conversations.js";
 import { possible, setTelling, telling } from "./notify.js";
 import { chatPath, embedded, NEW } from "./paths.js";
 import { may } from "./rights.js";
@@ -24,7 +24,7 @@ function preview(row) {
 export function Unread({ count }) {
   if (count === 0) return null;
   const words = count >= UNREAD_CEILING ? `${UNREAD_CEILING - 1}+` : String(count);
-  return html`<span class="unread" aria-label=${t("chat.unread", { count: words })}>${words}</span>`;
+  return html`<span class="unread"><span aria-hidden="true">${words}</span><span class="visually-hidden">${t("chat.unread", { count: words })}</span></span>`;
 }
 
 /** @param {{row: import("./types.js").Row, here: boolean}} props */
@@ -33,7 +33,7 @@ function Line({ row, here }) {
   const at = changedAt(row);
   return html`<li><a class="conversation" href=${chatPath(conversation.botId, conversation.id)} aria-current=${here ? "page" : null}>
     <span class="conversation-title" dir="auto">${titleOf(row) || t("chat.untitled")}</span>
-    <time title=${full(at)} datetime=${new Date(at).toISOString()}>${age(at)}</time>
+    <time title=${full(at)} datetime=${new Date(at).toISOString()}>${when(at)}</time>
     <span class="conversation-last" dir="auto">${conversation.source !== "edgebotd" && html`<span class="badge">${conversation.source}</span> `}${preview(row)}</span>
     <${Unread} count=${here ? 0 : row.unread} />
   </a></li>`;
@@ -71,7 +71,7 @@ export function List({ botId, conversationId }) {
       <h2 dir="auto">${bots.value.get(botId)?.name ?? botId}</h2>
       ${may(botId, "chat") && html`<a class="button" href=${chatPath(botId, NEW)}><${Icon} name="add" />${t("chat.newShort")}</a>`}
     </div>
-    <div class="list-search"><${Icon} name="search" /><input class="input" type="search" value=${text} aria-label=${t("chat.search")} placeholder=${t("chat.search")} dir="auto"
+    <div class="list-search"><${Icon} name="search" /><input class="input" type="search" data-search value=${text} aria-label=${t("chat.search")} placeholder=${t("chat.search")} dir="auto"
       onInput=${(/** @type {Event} */ event) => setText(/** @type {HTMLInputElement} */ (event.currentTarget).value)}
       onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Escape" && (event.stopPropagation(), setText(""))} /></div>
     <div class="list-rows">

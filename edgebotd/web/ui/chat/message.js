@@ -31,13 +31,12 @@ async function copy(text) {
   }
 }
 
-/** @param {{parts: import("./types.js").Part[]}} props */
-function Parts({ parts }) {
+/** @param {import("./types.js").Part[]} parts */
+function written(parts) {
   const results = new Map(parts.map((part) => (part.type === "toolResult" ? [part.toolCallId, part] : ["", undefined])));
   const calls = new Set(parts.map((part) => (part.type === "toolCall" ? part.toolCallId : "")));
   let texts = 0;
   let tools = 0;
-  // Texts and tools are counted apart, as in a run: so the nodes stay when its message comes.
   return parts.map((part, index) => {
     if (part.type === "text") return html`<${Prose} key=${`t${texts++}`} part=${part} />`;
     if (part.type === "toolCall") return html`<${ToolCard} key=${`c${tools++}`} name=${part.name} input=${part.arguments} result=${results.get(part.toolCallId) ?? null} />`;
@@ -50,8 +49,8 @@ function Parts({ parts }) {
   });
 }
 
-/** @param {{run: Run}} props */
-function Going({ run }) {
+/** @param {Run} run */
+function going(run) {
   run.version.value; // painted once a frame
   let texts = 0;
   let tools = 0;
@@ -60,6 +59,16 @@ function Going({ run }) {
       ? html`<${Prose} key=${`t${texts++}`} blocks=${segment.blocks} over=${run.over} />`
       : html`<${ToolCard} key=${`c${tools++}`} name=${segment.name} running=${segment.running} />`,
   );
+}
+
+/**
+ * What is said. One component for what is written and what is being written, with texts and tools counted apart, so that
+ * the nodes stay when a reply ends.
+ *
+ * @param {{parts?: import("./types.js").Part[], run?: Run}} props
+ */
+function Said({ parts, run }) {
+  return html`<div class="said">${parts ? written(parts) : run ? going(run) : null}</div>`;
 }
 
 /** What a run is at. @param {{run: Run}} props */
@@ -82,7 +91,7 @@ export function Reply({ botId, message, run, doing, found }) {
       ${message && message.source.startsWith("plugin") && html`<span class="muted">${message.source}</span>`}
       ${message && message.state !== "final" && html`<span class="state">${t(`chat.state.${message.state}`)}</span>`}
       ${run && !message && html`<${Pulse} run=${run} />`}</header>
-    <div class="said">${message ? html`<${Parts} parts=${message.parts} />` : run && html`<${Going} run=${run} />`}</div>
+    <${Said} parts=${message?.parts} run=${run} />
     ${message && html`<footer>
       <button class="act" onClick=${() => copy(textOf(message))}><${Icon} name="copy" />${t("chat.copy")}</button>
       ${doing.chat && asked && message.state !== "final" && html`<button class="act" onClick=${() => doing.retry(asked)}><${Icon} name="retry" />${t("chat.retry")}</button>`}
@@ -100,7 +109,7 @@ export function Asked({ message, run, doing, found }) {
       ${message.source !== "edgebotd" && html`<span class="muted">${message.source}</span>`}
       ${waits && html`<span class="state">${run?.detail ?? t("chat.waits")}</span>`}
       ${!waits && message.state !== "pending" && message.state !== "final" && html`<span class="state">${t(`chat.state.${message.state}`)}</span>`}</header>
-    <div class="said"><${Parts} parts=${message.parts} /></div>
+    <${Said} parts=${message.parts} />
     <footer>
       ${waits && doing.chat && html`<button class="act" onClick=${() => doing.stop(message.runId)}><${Icon} name="close" />${t("chat.cancel")}</button>`}
       <button class="act" onClick=${() => copy(textOf(message))}><${Icon} name="copy" />${t("chat.copy")}</button>

@@ -42,7 +42,9 @@ export class Keeper {
   show(element, block) {
     this.stuck = false;
     element.scrollIntoView({ block });
-    this.#moved();
+    this.#note();
+    // Rows get their height after this: it is this one that stays, not the first that is seen.
+    this.#anchor = { element, top: element.getBoundingClientRect().top - this.box.getBoundingClientRect().top };
   }
 
   /** After something has changed: be where we were. */
@@ -54,6 +56,10 @@ export class Keeper {
     else if (this.#anchor?.element.isConnected) {
       const moved = this.#anchor.element.getBoundingClientRect().top - box.getBoundingClientRect().top - this.#anchor.top;
       if (Math.abs(moved) >= 1) box.scrollTop += moved;
+      const { element } = this.#anchor;
+      this.#note();
+      this.#anchor = { element, top: element.getBoundingClientRect().top - box.getBoundingClientRect().top };
+      return;
     }
     this.#note();
   }
@@ -80,7 +86,11 @@ export class Keeper {
   }
 
   #moved() {
-    this.stuck = this.#atEnd() && this.told.mayStick();
+    // Our own scrolling, whose place is noted already; rows may have grown since, and are about to be settled.
+    if (this.box.scrollTop === this.#top && !this.#atEnd()) return;
+    // The event of our own scrolling comes late: what has grown meanwhile has not moved the view up.
+    const kept = this.stuck && this.box.scrollTop >= this.#top - 2;
+    this.stuck = (kept || this.#atEnd()) && this.told.mayStick();
     this.#note();
   }
 

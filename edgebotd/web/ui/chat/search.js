@@ -5,7 +5,8 @@ import { bots } from "../house.js";
 import { html, useEffect, useState } from "../lib.js";
 import { Failed, Loading, useLoaded } from "../parts/loaded.js";
 import { t } from "../strings.js";
-import { age, full } from "../time.js";
+import { full } from "../time.js";
+import { when } from "./conversations.js";
 import { chatPath } from "./paths.js";
 
 const TYPING_MS = 250;
@@ -35,7 +36,7 @@ function HitLine({ hit, tellBot }) {
   const who = message.role === "user" ? (message.userId ?? message.source) : (bots.value.get(message.botId)?.name ?? message.botId);
   return html`<li><a class="conversation hit" href=${chatPath(message.botId, message.conversationId, message.id)}>
     <span class="conversation-title" dir="auto">${who}${tellBot && message.role === "user" ? ` → ${bots.value.get(message.botId)?.name ?? message.botId}` : ""}</span>
-    <time title=${full(message.createdAt)} datetime=${new Date(message.createdAt).toISOString()}>${age(message.createdAt)}</time>
+    <time title=${full(message.createdAt)} datetime=${new Date(message.createdAt).toISOString()}>${when(message.createdAt)}</time>
     <span class="conversation-last" dir="auto"><${Marked} text=${hit.snippet} ranges=${hit.ranges} /></span></a></li>`;
 }
 

@@ -12,11 +12,12 @@ import { useSocketEvent } from "../socket.js";
 import { t } from "../strings.js";
 import { Composer } from "./composer.js";
 import { conversationsOf, titleOf } from "./conversations.js";
+import { draftOf, keepDraft } from "./drafts.js";
 import { Lines } from "./lines.js";
 import { Menu } from "./menu.js";
 import { textOf } from "./message.js";
 import { again, begun, newKey, outbox, post, withdraw } from "./outbox.js";
-import { chatPath, NEW, wantedMessage } from "./paths.js";
+import { chatPath, embedded, NEW, wantedMessage } from "./paths.js";
 import { may, owner } from "./rights.js";
 import { runsIn, runsVersion, setRunState } from "./runs.js";
 import { keptFiles } from "./stored.js";
@@ -116,7 +117,11 @@ export function Talk({ botId, conversationId }) {
 
   const became = group === null ? undefined : begun.value[group];
   useEffect(() => {
-    if (became) navigate(chatPath(botId, became), { replace: true });
+    if (!became) return;
+    // What was typed on meanwhile goes along.
+    keepDraft(botId, became, draftOf(botId, NEW));
+    keepDraft(botId, NEW, "");
+    navigate(chatPath(botId, became), { replace: true });
   }, [became]);
 
   useSocketEvent("gap", () => {
@@ -211,7 +216,7 @@ export function Talk({ botId, conversationId }) {
   return html`<div class="talk">
     <header class="talk-head">
       <a class="icon-button to-list" href=${chatPath(botId)} aria-label=${t("chat.toList")}><${Icon} name="back" /></a>
-      <h2 dir="auto">${title}</h2>
+      ${embedded() ? html`<h2 dir="auto">${title}</h2>` : html`<h1 dir="auto">${title}</h1>`}
       ${row && row.conversation.source !== "edgebotd" && html`<span class="badge">${row.conversation.source}</span>`}
       ${!fresh && html`<${More} botId=${botId} conversationId=${conversationId} onRename=${() => rename(true)} />`}
     </header>

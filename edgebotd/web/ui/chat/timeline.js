@@ -76,8 +76,7 @@ export class Timeline {
   async loadOlder() {
     const oldest = this.messages.value[0];
     if (this.busy.value || this.older === null || this.state.value !== "ready" || !oldest) return;
-    await this.#extend("older", async () => {
-      const page = this.older === undefined ? await this.#window({ messageId: oldest.id, limit: 2 * PAGE }) : await this.#history(this.older, PAGE);
+    await this.#extend("older", this.older === undefined ? this.#window({ messageId: oldest.id, limit: 2 * PAGE }) : this.#history(this.older, PAGE), (page) => {
       this.older = page.next ?? null;
       const held = this.#merged(page.items);
       if (held.length > HELD) this.newer = undefined;
@@ -88,9 +87,8 @@ export class Timeline {
   async loadNewer() {
     const newest = this.messages.value.at(-1);
     if (this.busy.value || this.newer === null || this.state.value !== "ready" || !newest) return;
-    await this.#extend("newer", async () => {
-      const page = await this.#window(this.newer === undefined ? { messageId: newest.id, limit: 2 * PAGE }
-        : { conversationId: this.conversationId, newer: this.newer, limit: PAGE });
+    await this.#extend("newer", this.#window(this.newer === undefined ? { messageId: newest.id, limit: 2 * PAGE }
+      : { conversationId: this.conversationId, newer: this.newer, limit: PAGE }), (page) => {
       this.newer = page.newer ?? null;
       const held = this.#merged(page.items);
       if (held.length > HELD) this.older = undefined;
@@ -173,13 +171,17 @@ export class Timeline {
     }
   }
 
-  /** @param {"older" | "newer"} way @param {() => Promise<Message[]>} load */
-  async #extend(way, load) {
+  /**
+   * @param {"older" | "newer"} way @param {Promise<any>} asked
+   * @param {(page: {items: Message[], next?: string | null, newer?: string | null}) => Message[]} take
+   */
+  async #extend(way, asked, take) {
     const turn = this.#turn;
     this.busy.value = way;
     try {
-      const held = await load();
-      if (turn === this.#turn) this.messages.value = held;
+      const page = await asked;
+      // Meanwhile another part of the history may be shown, to which this page is no neighbour.
+      if (turn === this.#turn) this.messages.value = take(page);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       this.error.value = error;
@@ -224,8 +226,8 @@ export function forgetTimelines(shown) {
 
 /** Have a message shown that is stored for sure, before the channel tells it. @param {Message} message */
 export function note(message) {
-  const timeline = timelines.get(message.conversationId);
-  if (!timeline?.messages.value.some((one) => keyOf(one) === keyOf(message))) timeline?.take(message);
+  const timeline = timelineOf(message.botId, message.conversationId);
+  if (!timeline.messages.value.some((one) => keyOf(one) === keyOf(message))) timeline.take(message);
 }
 
 socket.on("chat-message", ({ message }) => timelines.get(message.conversationId)?.take(message));
