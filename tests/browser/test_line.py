@@ -269,7 +269,7 @@ def test_another_user_in_another_tab_takes_the_whole_browser_along(browser: Brow
         assert answer.ok
         second.reload()
         for page in (first, second):
-            expect(page.get_by_role("link", name="ada")).to_be_visible()
+            expect(page.get_by_role("banner")).to_contain_text("ada")
             wait_live(page)
         assert [stream["userId"] for stream in demo.run_json("connections")["items"]] == ["ada"]
 

@@ -27,8 +27,8 @@ export function Menu({ label, children }) {
     close();
     element.current.querySelector("summary")?.focus();
   }
-  return html`<details class="menu" ref=${element} onKeyDown=${key}>
+  return html`<details class="talk-menu" ref=${element} onKeyDown=${key}>
     <summary class="icon-button" aria-label=${label} title=${label}><${Icon} name="more" /></summary>
-    <div class="menu-items" onClick=${close}>${children}</div>
+    <div class="talk-menu-items" onClick=${close}>${children}</div>
   </details>`;
 }
