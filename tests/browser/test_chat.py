@@ -110,7 +110,7 @@ def test_stopping_says_so_until_it_has_ended_from_a_second_tab_too(browser: Brow
         # Hold the answer of the abort back, so that "stopping" has to be seen.
         other.get_by_role("button", name="Stop").click()
         for tab in (page, other):
-            expect(replies(tab).locator(".state")).to_have_text("stopped")
+            expect(replies(tab).locator(".turn-state")).to_have_text("stopped")
             expect(tab.get_by_role("button", name="Stop")).to_have_count(0)
             expect(composer(tab)).to_be_enabled()
 
@@ -131,12 +131,12 @@ def test_a_waiting_message_can_be_cancelled(page: Page, demo: Demo) -> None:
     expect(replies(page)).to_contain_text("word5")
     send(page, "[[say second]]")
     second = asked(page).filter(has_text="second")
-    expect(second.locator(".state")).to_contain_text("being answered")
+    expect(second.locator(".turn-state")).to_contain_text("being answered")
     second.hover()
     second.get_by_role("button", name="Cancel").click()
-    expect(second.locator(".state")).to_have_text("stopped")
+    expect(second.locator(".turn-state")).to_have_text("stopped")
     composer(page).press("Escape")
-    expect(replies(page).locator(".state")).to_have_text("stopped")
+    expect(replies(page).locator(".turn-state")).to_have_text("stopped")
     expect(replies(page)).to_have_count(1)
 
 
@@ -150,7 +150,7 @@ def test_tools_and_errors_are_shown(page: Page, demo: Demo) -> None:
     send(page, "[[error The model is tired]]")
     failed = replies(page).last
     expect(failed.locator(".said-error")).to_have_text("The model is tired")
-    expect(failed.locator(".state")).to_have_text("failed")
+    expect(failed.locator(".turn-state")).to_have_text("failed")
     failed.hover()
     failed.get_by_role("button", name="Try again").click()
     expect(asked(page)).to_have_count(3)

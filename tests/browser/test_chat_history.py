@@ -133,7 +133,7 @@ def test_what_comes_while_one_reads_above_is_counted_and_does_not_move_the_page(
     conversation = conversation_of(page)
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     composer(page).press("Escape")
-    expect(replies(page).locator(".state")).to_have_text("stopped")
+    expect(replies(page).locator(".turn-state")).to_have_text("stopped")
     for number in range(4):
         post(page, "echo", "\n\n".join(f"line {number}.{n}" for n in range(20)), conversationId=conversation)
         expect(replies(page)).to_have_count(number + 2, timeout=20_000)

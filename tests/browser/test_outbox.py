@@ -43,7 +43,7 @@ def test_what_is_sent_offline_leaves_in_order_when_the_line_is_back(browser: Bro
         for number in range(5):
             send(page, f"[[say {number}]]")
         expect(leaving(page)).to_have_count(5)
-        expect(leaving(page).first.locator(".state")).to_have_text("will be sent")
+        expect(leaving(page).first.locator(".turn-state")).to_have_text("will be sent")
         context.set_offline(False)
         expect(leaving(page)).to_have_count(0, timeout=20_000)
         expect(asked(page)).to_have_count(6)

@@ -157,7 +157,7 @@ def small_targets(page: Page) -> list[str]:
     found: list[str] = page.evaluate("""() => {
         const pressed = [...document.querySelectorAll("button, a, select, input")];
         // Links within a line of text need not be that high (WCAG 2.5.8); a row's link is as high as its row.
-        const other = ".visually-hidden *, .skip, .link, .said";
+        const other = ".visually-hidden *, .skip, .link, .last-said";
         const meant = pressed.filter((one) => one.offsetParent && !one.matches(other));
         const after = (one) => parseFloat(getComputedStyle(one, "::after").height) || 0;
         const high = (one) => Math.max(one.getBoundingClientRect().height, after(one));

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from itertools import combinations
+from pathlib import Path
 
 from tests.ui.types import PAGE
 
@@ -34,6 +36,12 @@ def selectors(text: str, level: int = 0) -> list[str]:
     return found
 
 
+def named(path: Path) -> set[str]:
+    """Return every class that a sheet's selectors name, nested ones too."""
+    text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+    return set(re.findall(r"\.([a-zA-Z][\w-]*)", " ".join(re.findall(r"([^{};]+)\{", text))))
+
+
 def test_the_first_class_of_a_selector_belongs_to_one_sheet() -> None:
     owners: dict[str, set[str]] = defaultdict(set)
     for sheet in SHEETS:
@@ -42,3 +50,11 @@ def test_the_first_class_of_a_selector_belongs_to_one_sheet() -> None:
                 owners[match[1]].add(sheet.name)
     assert owners
     assert {name: sorted(sheets) for name, sheets in owners.items() if len(sheets) > 1} == {}
+
+
+def test_pages_share_no_class_but_those_that_are_drawn_for_all() -> None:
+    shared = named(PAGE / "style" / "parts.css") | named(PAGE / "style" / "base.css")
+    own = {name: named(PAGE / "style" / f"{name}.css") - shared for name in ("pages", "chat", "admin")}
+    assert all(own.values())
+    for one, other in combinations(own, 2):
+        assert own[one] & own[other] == set(), f"{one} and {other}"

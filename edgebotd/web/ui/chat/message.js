@@ -89,7 +89,7 @@ export function Reply({ botId, message, run, doing, found }) {
   return html`<article class=${`row reply${found ? " found" : ""}`} data-id=${message?.id ?? run?.runId} data-seq=${message?.seq ?? null} aria-label=${`${name}, ${clock(at)}`}>
     <header><strong>${name}</strong><${Time} at=${at} />
       ${message && message.source.startsWith("plugin") && html`<span class="muted">${message.source}</span>`}
-      ${message && message.state !== "final" && html`<span class="state">${t(`chat.state.${message.state}`)}</span>`}
+      ${message && message.state !== "final" && html`<span class="turn-state">${t(`chat.state.${message.state}`)}</span>`}
       ${run && !message && html`<${Pulse} run=${run} />`}</header>
     <${Said} parts=${message?.parts} run=${run} />
     ${message && html`<footer>
@@ -107,8 +107,8 @@ export function Asked({ message, run, doing, found }) {
   return html`<article class=${`row asked${found ? " found" : ""}`} data-id=${message.id} data-seq=${message.seq ?? null} aria-label=${`${name}, ${clock(message.createdAt)}`}>
     <header><strong>${name}</strong><${Time} at=${message.createdAt} />
       ${message.source !== "edgebotd" && html`<span class="muted">${message.source}</span>`}
-      ${waits && html`<span class="state">${run?.detail ?? t("chat.waits")}</span>`}
-      ${!waits && message.state !== "pending" && message.state !== "final" && html`<span class="state">${t(`chat.state.${message.state}`)}</span>`}</header>
+      ${waits && html`<span class="turn-state">${run?.detail ?? t("chat.waits")}</span>`}
+      ${!waits && message.state !== "pending" && message.state !== "final" && html`<span class="turn-state">${t(`chat.state.${message.state}`)}</span>`}</header>
     <${Said} parts=${message.parts} />
     <footer>
       ${waits && doing.chat && html`<button class="act" onClick=${() => doing.stop(message.runId)}><${Icon} name="close" />${t("chat.cancel")}</button>`}
@@ -128,7 +128,7 @@ export function Leaving({ entry, onAgain, onEdit, onWithdraw }) {
   const known = entry.code === "too_old" || entry.code === "files_lost" ? t(`chat.outbox.${entry.code}`) : entry.refused;
   return html`<article class="row asked leaving" data-id=${entry.id} aria-label=${t("chat.you")}>
     <header><strong>${t("chat.you")}</strong><${Time} at=${entry.at} />
-      ${entry.refused === null ? html`<span class="state">${t("chat.outbox.waits")}</span>` : html`<span class="trouble">${t("chat.outbox.refused")}</span>`}</header>
+      ${entry.refused === null ? html`<span class="turn-state">${t("chat.outbox.waits")}</span>` : html`<span class="trouble">${t("chat.outbox.refused")}</span>`}</header>
     <div class="said plain" dir="auto">${entry.text}</div>
     ${entry.files.map((file, index) => html`<div class="file" key=${index}><${Icon} name="file" /><span class="file-name" dir="auto">${file.name}</span><span class="muted">${size(file.size)}</span></div>`)}
     ${entry.refused !== null && html`<p class="said-error" role="alert"><${Icon} name="warning" /><span>${known}</span></p>`}

@@ -79,7 +79,7 @@ function Rename({ botId, conversationId, title, onClose }) {
 function Waits({ botId, name }) {
   const bot = bots.value.get(botId);
   if (!bot || bot.state === "connected") return null;
-  return html`<p class="notice">${t("chat.botAway", { name })} ${bot.detail ?? ""}</p>`;
+  return html`<p class="talk-notice">${t("chat.botAway", { name })} ${bot.detail ?? ""}</p>`;
 }
 
 /** A group for messages to a conversation that does not exist yet: the one that already waits, else a new one. @param {string} botId */
@@ -228,7 +228,7 @@ export function Talk({ botId, conversationId }) {
         ? html`<${Composer} botId=${botId} name=${name} conversationId=${conversationId} target=${{ conversationId: fresh ? null : conversationId, group }} rules=${rules}
             prefill=${prefill} going=${going !== undefined} stopping=${going?.state === "stopping"} onStop=${() => going && stop(going.runId)}
             onLeave=${() => navigate(chatPath(botId))} onEditLast=${() => last && edit(last)} onSent=${() => setSent((count) => count + 1)} />`
-        : html`<p class="notice">${t("chat.viewOnly", { name })}</p>`}
+        : html`<p class="talk-notice">${t("chat.viewOnly", { name })}</p>`}
     </div>
     <div class="visually-hidden" aria-live="polite">${told.value}</div>
     ${renaming && html`<${Rename} botId=${botId} conversationId=${conversationId} title=${row?.conversation.title ?? ""} onClose=${() => rename(false)} />`}

@@ -16,11 +16,11 @@ function Said({ botId }) {
   const last = talk.value.get(botId)?.last;
   if (writing !== null) {
     // Its end is what is new, so the line is cut at its beginning. Read out is the whole, when it is there.
-    return html`<span class="said tail" aria-hidden="true"><span dir="auto">${writing.tail.replace(/\s+/g, " ")}<i class="caret"></i></span></span>`;
+    return html`<span class="last-said tail" aria-hidden="true"><span dir="auto">${writing.tail.replace(/\s+/g, " ")}<i class="caret"></i></span></span>`;
   }
-  if (!last) return html`<span class="said muted">${t("dash.nothingSaid")}</span>`;
+  if (!last) return html`<span class="last-said muted">${t("dash.nothingSaid")}</span>`;
   const failed = last.state === "failed" || last.state === "interrupted" || last.state === "aborted";
-  return html`<a class="said" href=${`/chat/${botId}/${last.conversationId}`} title=${last.text}>
+  return html`<a class="last-said" href=${`/chat/${botId}/${last.conversationId}`} title=${last.text}>
     ${last.role === "user" && html`<span class="muted">${t("dash.you")} </span>`}<span dir="auto">${last.text || t("dash.noText")}</span>
     ${failed && html`<span class="muted"> · ${t(`dash.${/** @type {"failed" | "interrupted" | "aborted"} */ (last.state)}`)}</span>`}</a>`;
 }
