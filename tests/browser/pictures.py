@@ -1,0 +1,102 @@
+"""The pictures in docs/pictures: `python -m tests.browser.pictures` takes them anew of a house that it makes up.
+
+Looked at by people, so nothing tests them; run it after the page's look has changed, and look at them.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.conftest import ARGUMENTS
+from tests.browser.house import DESK, PHONE, Demo, wait_live
+
+FOLDER = Path(__file__).parent.parent.parent / "docs" / "pictures"
+REPLY = """The backup ran, and two files were skipped:
+
+| file | why |
+|---|---|
+| `photos/2019/raw.tar` | larger than the 4 GB that you allow |
+| `.cache/models` | listed in *exclude* |
+
+The rest took 3 min 12 s. To look at it yourself:
+
+```bash
+restic snapshots --latest 3
+restic check --read-data-subset=5%
+```
+"""
+
+
+def furnish(demo: Demo) -> None:
+    """Connect some bots and have them said something."""
+    for bot_id, name in (("atlas", "Atlas"), ("iris", "Iris"), ("nova", "Nova")):
+        demo.run("bots", "connect", bot_id, "--kind", "echo", "--name", name)
+    demo.run_json("bots", "connect", "vega", "--name", "Vega", "--url", f"ws://127.0.0.1:{demo.port}/ws/bots/echo")
+    demo.run("user", "add", "ada", text="a long enough password\n")
+    for bot_id in ("atlas", "iris"):
+        demo.run("user", "grant", "ada", bot_id, "chat")
+    demo.run("chat", "atlas", f"[[say {REPLY}]]")
+    demo.run("chat", "iris", "[[say Your train to Turin leaves at 9:14 from platform 3. It is on time.]]")
+    demo.run("chat", "nova", "[[say Three new papers match your list; the first one is worth your evening.]]")
+
+
+def signed_in(browser: Browser, demo: Demo, *, phone: bool, dark: bool) -> Page:
+    """Open a tab of an administrator's."""
+    context = browser.new_context(
+        viewport=PHONE if phone else DESK,
+        color_scheme="dark" if dark else "light",
+        device_scale_factor=2 if phone else 1,
+        has_touch=phone,
+        is_mobile=phone,
+    )
+    page = context.new_page()
+    page.goto(demo.link)
+    wait_live(page)
+    return page
+
+
+def take(page: Page, demo: Demo, path: str, ready: str, name: str) -> None:
+    """Show a page and take its picture once it rests."""
+    page.goto(demo.origin + path)
+    wait_live(page)
+    page.wait_for_selector(ready)
+    page.wait_for_timeout(500)
+    page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
+
+
+def main() -> int:
+    """Take all pictures."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        sys.stderr.write("no chromium; Debian: apt-get install chromium\n")
+        return 1
+    FOLDER.mkdir(exist_ok=True)
+    for phone, dark in ((False, False), (False, True), (True, False)):
+        kind = "phone" if phone else "dark" if dark else "light"
+        with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+            demo = Demo(Path(folder))
+            browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+            try:
+                furnish(demo)
+                page = signed_in(browser, demo, phone=phone, dark=dark)
+                take(page, demo, "/", ".bot-row", f"dashboard-{kind}")
+                page.goto(f"{demo.origin}/chat/atlas")
+                page.locator("a.conversation").first.click()
+                place = re.sub(r"^https?://[^/]+", "", page.url)
+                take(page, demo, place, ".reply", f"chat-{kind}")
+                if not phone:
+                    take(page, demo, "/admin/users", ".admin-part h1", f"users-{kind}")
+            finally:
+                browser.close()
+                demo.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
