@@ -5,6 +5,9 @@ import { signal } from "./lib.js";
 /** Set as soon as the daemon says that this session is worth nothing any more; the page then asks to log in. */
 export const signedOut = signal(false);
 
+/** How often something was forbidden: rights may have changed since the page asked for them. */
+export const forbidden = signal(0);
+
 /** What the daemon refused (RFC 9457), or that it could not be reached (`code` is `unreachable`). */
 export class Problem extends Error {
   /** @param {number} status @param {string} code @param {string} detail @param {Record<string, any>} [extra] */
@@ -53,6 +56,7 @@ export async function call(method, path, body, options = {}) {
   if (response.ok) return answer;
   const { code = "error", detail = response.statusText, ...extra } = answer ?? {};
   if (response.status === 401 && code === "unauthenticated") signedOut.value = true;
+  if (response.status === 403) forbidden.value += 1;
   throw new Problem(response.status, code, detail, extra);
 }
 

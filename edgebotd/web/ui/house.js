@@ -1,6 +1,6 @@
 // What the page knows of the house, as signals that the channel keeps true: who I am, the bots and what they do.
 
-import { call } from "./api.js";
+import { call, forbidden } from "./api.js";
 import { computed, signal } from "./lib.js";
 import { socket } from "./socket.js";
 
@@ -13,6 +13,7 @@ import { socket } from "./socket.js";
  *   source: string, sinceAt: number, activity: string, activityDetail?: string | null}} Bot `bots-status-update`
  */
 
+const RENEW_MS = 60_000;
 const RANK = { view: 1, chat: 2, operate: 3 };
 
 /** Who is signed in; null while nobody is. */
@@ -43,9 +44,17 @@ export const needsPerson = (bot) => bot.state === "error";
 /** Whether a bot is at something. @param {Bot} bot */
 export const busy = (bot) => bot.activity !== "idle";
 
+let askedAt = 0;
+
 /** Ask who is signed in. Throws a `Problem`. */
 export async function loadMe() {
+  askedAt = Date.now();
   me.value = await call("GET", "/api/me");
+}
+
+/** Ask again; what does not come through now comes with the next reason to ask, or the login. */
+function renewMe() {
+  loadMe().catch(() => {});
 }
 
 /** Put a bot's newest facts in place. @param {string} botId @param {Partial<Bot>} news */
@@ -60,9 +69,14 @@ export function startHouse() {
     const before = bots.value;
     bots.value = new Map(event.bots.map((/** @type {Bot} */ bot) => [bot.botId, bot]));
     const others = before.size !== bots.value.size || [...before.keys()].some((id) => !bots.value.has(id));
-    // Other bots are other grants. What does not come through now comes with the next change, or the login.
-    if (known.value && others) loadMe().catch(() => {});
+    // Other bots are other grants.
+    if (known.value && others) renewMe();
     known.value = true;
+  });
+  // A grant that only became larger or smaller is no event: it shows when something is refused, or when one comes back.
+  forbidden.subscribe((count) => count > 0 && renewMe());
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && me.value !== null && Date.now() - askedAt > RENEW_MS) renewMe();
   });
   socket.on("bot:status", ({ botId, state, reason, detail, source, sinceAt }) =>
     change(botId, { state, reason, detail, source, sinceAt }),

@@ -4,7 +4,7 @@ import { call, path, Problem, query } from "../api.js";
 import { signal } from "../lib.js";
 import { socket } from "../socket.js";
 import { age, day, now } from "../time.js";
-import { owner } from "./rights.js";
+import { owner } from "./owner.js";
 
 const PAGE = 50;
 const WEEK_MS = 7 * 86_400_000;

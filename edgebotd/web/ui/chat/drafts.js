@@ -1,6 +1,6 @@
 // What was typed and not sent, for each conversation.
 
-import { owner } from "./rights.js";
+import { owner } from "./owner.js";
 import { keys, read, write } from "./stored.js";
 
 const PREFIX = "edgebotd.draft.";

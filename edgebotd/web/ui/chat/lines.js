@@ -7,7 +7,7 @@ import { t } from "../strings.js";
 import { day } from "../time.js";
 import { Asked, Leaving, Reply } from "./message.js";
 import { begun, outbox } from "./outbox.js";
-import { owner } from "./rights.js";
+import { owner } from "./owner.js";
 import { runById, runsIn, runsVersion } from "./runs.js";
 import { Keeper } from "./scroll.js";
 import { keyOf } from "./timeline.js";

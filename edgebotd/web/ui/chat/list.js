@@ -1,6 +1,6 @@
 // The conversations of a bot, and what is found in them.
 
-import { bots, botList } from "../house.js";
+import { botList, bots, may } from "../house.js";
 import { html, useEffect, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
 import { Failed, Loading } from "../parts/loaded.js";
@@ -10,7 +10,6 @@ import { age, full } from "../time.js";
 import { changedAt, conversationsOf, titleOf, UNREAD_CEILING, when } from "./conversations.js";
 import { possible, setTelling, telling } from "./notify.js";
 import { chatPath, embedded, NEW } from "./paths.js";
-import { may } from "./rights.js";
 import { Found, matchesTitle } from "./search.js";
 
 /** @param {import("./types.js").Row} row */

@@ -8,7 +8,7 @@ import { t } from "../strings.js";
 import { clock, full, size } from "../time.js";
 import { Attachment } from "./attachments.js";
 import { Prose } from "./block.js";
-import { owner } from "./rights.js";
+import { owner } from "./owner.js";
 import { ToolCard } from "./tools.js";
 
 /** @typedef {import("./types.js").Message} Message */

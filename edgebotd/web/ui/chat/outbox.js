@@ -4,7 +4,7 @@
 import { Problem, signedOut } from "../api.js";
 import { effect, signal } from "../lib.js";
 import { socket } from "../socket.js";
-import { owner } from "./rights.js";
+import { owner } from "./owner.js";
 import { dropFiles, keepFiles, keptFiles, keys, read, write } from "./stored.js";
 import { note } from "./timeline.js";
 import { sendTurn } from "./transport.js";

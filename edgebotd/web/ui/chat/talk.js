@@ -1,7 +1,7 @@
 // One conversation: its head, its timeline, the composer.
 
 import { call, path, query } from "../api.js";
-import { bots } from "../house.js";
+import { bots, may } from "../house.js";
 import { html, signal, useEffect, useRef, useState } from "../lib.js";
 import { confirm, Dialog } from "../parts/dialog.js";
 import { Icon } from "../parts/icon.js";
@@ -18,7 +18,7 @@ import { Menu } from "./menu.js";
 import { textOf } from "./message.js";
 import { again, begun, newKey, outbox, post, withdraw } from "./outbox.js";
 import { chatPath, embedded, NEW, wantedMessage } from "./paths.js";
-import { may, owner } from "./rights.js";
+import { owner } from "./owner.js";
 import { runsIn, runsVersion, setRunState } from "./runs.js";
 import { keptFiles } from "./stored.js";
 import { forgetTimelines, timelineOf } from "./timeline.js";

@@ -1,0 +1,65 @@
+"""A daemon that nobody has set up yet, and its first minute: what the tests of first runs share."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.axe import violations
+from tests.browser.house import wait_live
+from tests.peers.process import Program, free_port
+
+PASSWORD = "correct horse battery"
+
+
+class Fresh:
+    """A daemon that nobody has set up yet, and the link that `init` printed."""
+
+    def __init__(self, folder: Path, *, built_in: bool) -> None:
+        self.built_in = built_in
+        self.origin = f"http://127.0.0.1:{free_port()}"
+        environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+        edgebotd = [sys.executable, "-m", "edgebotd", "--socket", str(folder / "socket")]
+        config = folder / "config.toml"
+        init = [*edgebotd, "init", "--config", str(config), "--state-dir", str(folder / "state")]
+        printed = subprocess.run(init, env=environment, capture_output=True, text=True, check=True).stdout
+        link = re.search(r"http://\S+(/#code=\S+)", printed)
+        assert link is not None
+        self.link = self.origin + link[1]
+        text = config.read_text().replace('"127.0.0.1:8787"', f'"{self.origin.removeprefix("http://")}"')
+        config.write_text(text if built_in else text.replace('[bots.echo]\nkind = "echo"\n', ""))
+        run = [*edgebotd, "run", "--config", str(config)]
+        self.program = Program(run, env=environment, log=folder / "run.log")
+        self.program.start()
+        self.program.wait_until(self._answers, 30, "the daemon")
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.origin}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+
+def make_admin(page: Page, fresh: Fresh) -> None:
+    """Go by the link and make the administrator, with one mistake on the way; ends where a first bot is asked for."""
+    page.goto(fresh.link)
+    expect(page.get_by_role("heading", name="Make the administrator")).to_be_visible()
+    assert page.url == f"{fresh.origin}/"
+    assert violations(page) == []
+    page.get_by_label("User id").fill("ada")
+    page.get_by_label("Password").fill("too short")
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_role("heading", name="Make the administrator")).to_be_visible()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your first bot")).to_be_visible()
+    wait_live(page)
+    assert violations(page) == []
