@@ -40,7 +40,7 @@ export function Loading({ rows = 3 }) {
     const timer = setTimeout(() => show(true), SHAPE_AFTER_MS);
     return () => clearTimeout(timer);
   }, []);
-  return html`<div class="loading" aria-busy="true" aria-label=${t("loading")}>
+  return html`<div class="loading" role="status" aria-busy="true" aria-label=${t("loading")}>
     ${shown && Array.from({ length: rows }, (_, index) => html`<div class="shape" key=${index}></div>`)}</div>`;
 }
 
