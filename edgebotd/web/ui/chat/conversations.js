@@ -1,6 +1,7 @@
 // The conversations of a bot with what is unread in them, kept true by the channel.
 
 import { call, path, Problem, query } from "../api.js";
+import { whenBack } from "../back.js";
 import { signal } from "../lib.js";
 import { socket } from "../socket.js";
 import { age, day, now } from "../time.js";
@@ -145,4 +146,7 @@ socket.on("conversation-update", (event) => byBot.get(event.botId)?.updated(even
 socket.on("chat-message", (event) => byBot.get(event.botId)?.took(event.message));
 socket.on("gap", () => {
   for (const conversations of byBot.values()) conversations.load();
+});
+whenBack(() => {
+  for (const conversations of byBot.values()) if (conversations.state.value === "failed") conversations.load();
 });

@@ -1,6 +1,7 @@
 // A conversation's messages: a window of bounded size over a history of any length, kept true by the channel.
 
 import { call, path, Problem, query } from "../api.js";
+import { whenBack } from "../back.js";
 import { signal } from "../lib.js";
 import { socket } from "../socket.js";
 
@@ -231,6 +232,9 @@ export function note(message) {
 }
 
 socket.on("chat-message", ({ message }) => timelines.get(message.conversationId)?.take(message));
+whenBack(() => {
+  for (const timeline of timelines.values()) if (timeline.state.value === "failed") timeline.load();
+});
 socket.on("conversation-update", (event) => {
   const timeline = timelines.get(event.conversationId);
   if (timeline === undefined) return;

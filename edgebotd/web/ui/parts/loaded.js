@@ -1,6 +1,7 @@
 // What comes from the API into a page, with its three other states: not yet, empty, failed.
 
 import { Problem } from "../api.js";
+import { whenBack } from "../back.js";
 import { html, useCallback, useEffect, useState } from "../lib.js";
 import { t } from "../strings.js";
 import { Icon } from "./icon.js";
@@ -30,7 +31,9 @@ export function useLoaded(load, keys) {
     );
     return () => abort.abort();
   }, [...keys, turn]);
-  return { ...state, reload: useCallback(() => setTurn((count) => count + 1), []) };
+  const reload = useCallback(() => setTurn((count) => count + 1), []);
+  useEffect(() => (state.error?.passing ? whenBack(reload) : undefined), [state.error]);
+  return { ...state, reload };
 }
 
 /** The page's own shape, after a moment. */
