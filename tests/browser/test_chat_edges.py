@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.house import Demo, wait_live
-from tests.browser.talk import connect_bot, open_chat, replies, send
+from tests.browser.house import Demo, open_tabs, sign_in, wait_live
+from tests.browser.talk import asked, connect_bot, open_chat, replies, send
 
 
 def test_what_could_not_be_loaded_comes_by_itself_when_the_daemon_is_back(page: Page, demo: Demo) -> None:
@@ -22,3 +22,25 @@ def test_what_could_not_be_loaded_comes_by_itself_when_the_daemon_is_back(page: 
     wait_live(page)
     expect(conversations.get_by_role("alert")).to_have_count(0)
     expect(conversations).to_contain_text("No conversation yet")
+
+
+def test_text_and_code_are_copied_where_the_browser_gives_no_clipboard(browser: Browser, demo: Demo) -> None:
+    with open_tabs(browser, permissions=["clipboard-read", "clipboard-write"]) as context:
+        page = sign_in(context, demo)
+        # As on a page that came by plain HTTP from another machine.
+        page.add_init_script(
+            "window.clipboard_ = navigator.clipboard;"
+            " Object.defineProperty(navigator, 'clipboard', { value: undefined })"
+        )
+        open_chat(page, demo)
+        send(page, "[[say ```sh\nls -la\n```]]")
+        expect(replies(page).locator("footer")).to_have_count(1)
+        copy = replies(page).locator(".code-copy")
+        copy.click()
+        expect(copy).to_have_text("Copied")
+        expect(copy).to_be_focused()
+        assert page.evaluate("window.clipboard_.readText()") == "ls -la"
+        asked(page).hover()
+        asked(page).locator("footer").get_by_role("button", name="Copy").click()
+        expect(page.get_by_text("Copied", exact=True).last).to_be_visible()
+        assert page.evaluate("window.clipboard_.readText()") == "[[say ```sh\nls -la\n```]]"

@@ -1,5 +1,6 @@
 // Markdown to nodes: raw HTML is text, everything is sanitised after rendering, nothing is loaded from elsewhere.
 
+import { copy as toClipboard } from "../parts/copy.js";
 import { t } from "../strings.js";
 import { counts } from "./counts.js";
 
@@ -136,14 +137,10 @@ export function codeBox(lang, text) {
   code.append(document.createTextNode(text));
   if (lang) code.dataset.lang = lang;
   pre.append(code);
-  copy.addEventListener("click", () => {
-    navigator.clipboard?.writeText(code.textContent ?? "").then(
-      () => {
-        copy.textContent = t("chat.copied");
-        setTimeout(() => (copy.textContent = t("chat.copyCode")), 2000);
-      },
-      () => select(code),
-    );
+  copy.addEventListener("click", async () => {
+    if (!(await toClipboard(code.textContent ?? ""))) return select(code);
+    copy.textContent = t("chat.copied");
+    setTimeout(() => (copy.textContent = t("chat.copyCode")), 2000);
   });
   head.append(name, copy);
   box.append(head, pre);

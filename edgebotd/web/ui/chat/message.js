@@ -2,6 +2,7 @@
 
 import { bots } from "../house.js";
 import { html } from "../lib.js";
+import { copy as toClipboard } from "../parts/copy.js";
 import { Icon } from "../parts/icon.js";
 import { say } from "../parts/toast.js";
 import { t } from "../strings.js";
@@ -23,12 +24,8 @@ export const textOf = (message) => message.parts.map((part) => (part.type === "t
 
 /** @param {string} text */
 async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    say(t("chat.copied"));
-  } catch {
-    say(t("chat.copyFailed"), { bad: true });
-  }
+  if (await toClipboard(text)) say(t("chat.copied"));
+  else say(t("chat.copyFailed"), { bad: true });
 }
 
 /** @param {import("./types.js").Part[]} parts */

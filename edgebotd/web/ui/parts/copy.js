@@ -16,12 +16,14 @@ export async function copy(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
+    const before = /** @type {HTMLElement | null} */ (document.activeElement);
     const field = document.createElement("textarea");
     field.value = text;
     document.body.append(field);
     field.select();
     const done = document.execCommand("copy");
     field.remove();
+    before?.focus({ preventScroll: true });
     return done;
   }
 }
