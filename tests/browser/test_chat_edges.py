@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.house import Demo, open_tabs, sign_in, wait_live
-from tests.browser.talk import asked, connect_bot, open_chat, replies, send
+from tests.browser.talk import asked, connect_bot, conversation_of, open_chat, replies, send
 
 
 def test_what_could_not_be_loaded_comes_by_itself_when_the_daemon_is_back(page: Page, demo: Demo) -> None:
@@ -22,6 +22,23 @@ def test_what_could_not_be_loaded_comes_by_itself_when_the_daemon_is_back(page: 
     wait_live(page)
     expect(conversations.get_by_role("alert")).to_have_count(0)
     expect(conversations).to_contain_text("No conversation yet")
+
+
+def test_what_another_tab_deletes_is_gone_here_too(browser: Browser, demo: Demo) -> None:
+    with open_tabs(browser) as context:
+        page = sign_in(context, demo)
+        open_chat(page, demo)
+        send(page, "[[long 2000]]")
+        expect(replies(page)).to_contain_text("word5")
+        other = context.new_page()
+        open_chat(other, demo, f"echo/{conversation_of(page)}")
+        other.get_by_label("More for this conversation").click()
+        other.get_by_role("button", name="Delete").click()
+        other.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(page.get_by_text("This conversation is not there any more.")).to_be_visible()
+        expect(replies(page)).to_have_count(0)
+        expect(asked(page)).to_have_count(0)
+        expect(page.get_by_label("More for this conversation")).to_have_count(0)
 
 
 def test_text_and_code_are_copied_where_the_browser_gives_no_clipboard(browser: Browser, demo: Demo) -> None:

@@ -57,8 +57,9 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
   const [line, setLine] = useState(/** @type {number | null} */ (null)); // what lies behind it is new
   const seenSeq = useRef(0);
 
-  const messages = timeline?.messages.value ?? [];
   const state = timeline?.state.value ?? "ready";
+  // What was deleted is not shown on, nor what a bot still says to it.
+  const messages = state === "gone" ? [] : (timeline?.messages.value ?? []);
   runsVersion.value;
 
   useLayoutEffect(() => {
@@ -156,7 +157,7 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
       : html`<${Reply} key=${keyOf(message)} botId=${botId} message=${message} doing=${doing} found=${found} />`);
   }
   const told = new Set(messages.map(keyOf));
-  if (conversationId !== null && (timeline?.atEnd ?? true)) {
+  if (conversationId !== null && state !== "gone" && (timeline?.atEnd ?? true)) {
     for (const run of runsIn(conversationId)) {
       const key = `assistant:${run.runId}`;
       if (run.state !== "queued" && !told.has(key)) rows.push(html`<${Reply} key=${key} botId=${botId} run=${run} doing=${doing} found=${false} />`);

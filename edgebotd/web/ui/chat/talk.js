@@ -218,7 +218,7 @@ export function Talk({ botId, conversationId }) {
       <a class="icon-button to-list" href=${chatPath(botId)} aria-label=${t("chat.toList")}><${Icon} name="back" /></a>
       ${embedded() ? html`<h2 dir="auto">${title}</h2>` : html`<h1 dir="auto">${title}</h1>`}
       ${row && row.conversation.source !== "edgebotd" && html`<span class="badge">${row.conversation.source}</span>`}
-      ${!fresh && html`<${More} botId=${botId} conversationId=${conversationId} onRename=${() => rename(true)} />`}
+      ${!fresh && timeline?.state.value !== "gone" && html`<${More} botId=${botId} conversationId=${conversationId} onRename=${() => rename(true)} />`}
     </header>
     <${Lines} botId=${botId} conversationId=${fresh ? null : conversationId} group=${group} timeline=${timeline} doing=${doing} readSeq=${marker.current} wanted=${wanted} sent=${sent}
       onSeen=${onSeen} outboxDoing=${outboxDoing} />
