@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.house import Demo, open_tabs, sign_in, wait_live
-from tests.browser.talk import asked, connect_bot, conversation_of, open_chat, replies, send
+from tests.browser.talk import asked, composer, connect_bot, conversation_of, open_chat, replies, send
 
 
 def test_what_could_not_be_loaded_comes_by_itself_when_the_daemon_is_back(page: Page, demo: Demo) -> None:
@@ -22,6 +22,20 @@ def test_what_could_not_be_loaded_comes_by_itself_when_the_daemon_is_back(page: 
     wait_live(page)
     expect(conversations.get_by_role("alert")).to_have_count(0)
     expect(conversations).to_contain_text("No conversation yet")
+
+
+def test_what_was_typed_comes_back_when_an_edit_has_replaced_it(page: Page, demo: Demo) -> None:
+    open_chat(page, demo)
+    send(page, "[[say one]]")
+    expect(replies(page)).to_contain_text("one")
+    composer(page).fill("half a thought")
+    asked(page).hover()
+    asked(page).get_by_role("button", name="Edit").click()
+    expect(composer(page)).to_have_value("[[say one]]")
+    page.get_by_role("button", name="Undo").click()
+    expect(composer(page)).to_have_value("half a thought")
+    page.reload()
+    expect(composer(page)).to_have_value("half a thought")
 
 
 def test_what_another_tab_deletes_is_gone_here_too(browser: Browser, demo: Demo) -> None:

@@ -33,8 +33,10 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
 
   useEffect(() => {
     if (prefill === null) return;
+    const typed = text.trim() !== "" && text !== prefill.text;
     change(prefill.text);
     setFiles(prefill.files ?? []);
+    if (typed || files.length > 0) say(t("chat.draftReplaced"), { undo: () => (change(text), setFiles(files)) });
     field.current?.focus();
   }, [prefill?.turn]);
 

@@ -82,6 +82,7 @@ export default {
   "chat.compose": "Nachricht an {name}",
   "chat.send": "Senden",
   "chat.sendKey": "Senden (Enter; Umschalt-Enter für eine neue Zeile)",
+  "chat.draftReplaced": "Was du getippt hattest, wurde ersetzt.",
   "chat.viewOnly": "Du darfst lesen, was mit {name} gesprochen wird, aber nicht schreiben. Jemand von der Verwaltung kann dir das Recht dazu geben.",
   "chat.botAway": "{name} ist nicht verbunden; Nachrichten warten so lange.",
 

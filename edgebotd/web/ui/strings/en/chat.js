@@ -82,6 +82,7 @@ export default {
   "chat.compose": "Message {name}",
   "chat.send": "Send",
   "chat.sendKey": "Send (Enter; Shift-Enter for a new line)",
+  "chat.draftReplaced": "What you had typed was replaced.",
   "chat.viewOnly": "You may read what is said with {name}, not write. An administrator can give you the right to chat.",
   "chat.botAway": "{name} is not connected; messages wait until it is.",
 
