@@ -55,6 +55,15 @@ def test_what_another_tab_deletes_is_gone_here_too(browser: Browser, demo: Demo)
         expect(page.get_by_label("More for this conversation")).to_have_count(0)
 
 
+def test_stopping_with_the_button_leaves_the_focus_where_one_writes(page: Page, demo: Demo) -> None:
+    open_chat(page, demo)
+    send(page, "[[long 2000]]")
+    expect(replies(page)).to_contain_text("word5")
+    page.get_by_role("button", name="Stop").press("Enter")
+    expect(replies(page).locator(".turn-state")).to_have_text("stopped")
+    expect(composer(page)).to_be_focused()
+
+
 def test_text_and_code_are_copied_where_the_browser_gives_no_clipboard(browser: Browser, demo: Demo) -> None:
     with open_tabs(browser, permissions=["clipboard-read", "clipboard-write"]) as context:
         page = sign_in(context, demo)

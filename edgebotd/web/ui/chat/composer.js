@@ -94,6 +94,12 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
     }
   }
 
+  function stop() {
+    onStop();
+    // The button is about to go, and the focus would go with it.
+    if (!touch.matches) field.current?.focus();
+  }
+
   /** @param {KeyboardEvent} event */
   function key(event) {
     if (event.isComposing) return;
@@ -141,7 +147,7 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
       <textarea ref=${field} rows="1" dir="auto" value=${text} placeholder=${t("chat.compose", { name })} aria-label=${t("chat.compose", { name })} maxlength="500000"
         enterkeyhint=${touch.matches ? "enter" : "send"} onInput=${(/** @type {Event} */ event) => change(/** @type {HTMLTextAreaElement} */ (event.currentTarget).value)}
         onKeyDown=${key} onPaste=${paste}></textarea>
-      ${going && html`<button type="button" class="button" disabled=${stopping} onClick=${onStop}><${Icon} name="stop" filled />${stopping ? t("chat.stopping") : t("chat.stop")}</button>`}
+      ${going && html`<button type="button" class="button" disabled=${stopping} onClick=${stop}><${Icon} name="stop" filled />${stopping ? t("chat.stopping") : t("chat.stop")}</button>`}
       <button class="button primary send" disabled=${busy || (!text.trim() && files.length === 0)} title=${t(touch.matches ? "chat.send" : "chat.sendKey")}>
         <${Icon} name="send" label=${t("chat.send")} /></button>
     </div>
