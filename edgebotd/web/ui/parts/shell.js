@@ -83,7 +83,7 @@ export function Shell() {
     main.current?.focus();
   };
   return html`
-    <div class=${`frame ${fill ? "filled" : ""} ${surface.value}`}>
+    <div class=${`frame ${fill ? "filled" : ""} on-${surface.value}`}>
       <a class="skip" href="#main" onClick=${skip}>${t("nav.skip")}</a>
       <header class="top">
         ${surface.value === "bot" ? html`<strong class="brand">${title}</strong>` : html`<a class="brand" href="/">edgebotd</a>`}
