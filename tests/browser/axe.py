@@ -53,6 +53,45 @@ def _removal(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
+def _conversation(page: Page) -> None:
+    """Open the conversation of `TALK`, and all that is folded in it."""
+    page.locator("a.conversation").first.click()
+    expect(page.locator(".reply table").first).to_be_visible()
+    expect(page.locator(".reply pre").first).to_be_visible()
+    expect(page.locator(".reply .said-error").first).to_be_visible()
+    for card in page.locator("details.tool").all():
+        card.locator("summary").click()
+
+
+def _conversation_menu(page: Page) -> None:
+    _conversation(page)
+    page.locator(".talk-menu summary").click()
+    expect(page.locator(".talk-menu-items")).to_be_visible()
+
+
+def _conversation_removal(page: Page) -> None:
+    _conversation_menu(page)
+    page.locator(".talk-menu-items").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def _found(text: str) -> Callable[[Page], None]:
+    def act(page: Page) -> None:
+        page.get_by_role("searchbox").fill(text)
+        expect(page.locator(".found-list a.hit, .found-list .list-empty").first).to_be_visible()
+
+    return act
+
+
+TALK: Final = (
+    "[[say ## A table\n\n| file | size |\n|---|---:|\n| `a.tar` | 4 GB |\n\n> said before\n\n"
+    "```python\nprint('a line that is longer than a phone is wide, so that it scrolls in its box')\n```\n\n"
+    "![far](https://example.org/a.png) and [a link](https://example.org/)]]",
+    "[[tool weather]] what is it like?",
+    "[[error The model is tired]]",
+)
+"""What to say to the built-in bot for a conversation that has something of everything."""
+
 ADMIN_PARTS: Final = ("users", "users/admin", "tokens", "sessions", "connections", "audit", "events", "config")
 
 PAGES: Final[dict[str, Looked]] = {
@@ -69,6 +108,12 @@ PAGES: Final[dict[str, Looked]] = {
     "no such bot": Looked("/bots/nobody", ".empty"),
     "chat": Looked("/chat", "main h1"),
     "chat with a bot": Looked("/chat/echo", "main h1"),
+    "conversation": Looked("/chat/echo", "a.conversation", _conversation),
+    "conversation's menu": Looked("/chat/echo", "a.conversation", _conversation_menu),
+    "conversation's removal": Looked("/chat/echo", "a.conversation", _conversation_removal),
+    "search results": Looked("/chat/echo", "a.conversation", _found("weather")),
+    "search without results": Looked("/chat/echo", "a.conversation", _found("zzzz")),
+    "no such conversation": Looked("/chat/echo/c_nothere", "main h1"),
     "no such page": Looked("/chat/a/b/c/d", ".centred"),
     **{path: Looked(path, ".admin-part h1") for path in ("/admin", "/account")},
     **{f"/admin/{part}": Looked(f"/admin/{part}", ".admin-part h1") for part in ADMIN_PARTS},

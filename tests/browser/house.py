@@ -73,12 +73,12 @@ class Demo:
         assert link is not None
         return link[0]
 
-    def run(self, *arguments: str, text: str | None = None) -> str:
-        """Run a command of edgebotd's against this daemon, and return what it prints."""
+    def run(self, *arguments: str, text: str | None = None, code: int = 0) -> str:
+        """Run a command of edgebotd's against this daemon, which ends with `code`, and return what it prints."""
         socket = self.folder / "state" / "edgebotd.sock"
         command = [sys.executable, "-m", "edgebotd", "--socket", str(socket), *arguments]
         ended = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert ended.returncode == code, ended.stdout + ended.stderr
         return ended.stdout
 
     def run_json(self, *arguments: str) -> Any:

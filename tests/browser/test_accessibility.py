@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from tests.browser.axe import PAGES, Looked, go, violations
+from tests.browser.axe import PAGES, TALK, Looked, go, violations
 from tests.browser.house import DESK, PHONE, Demo, open_tabs, sign_in
 
 Scheme = Literal["light", "dark"]
@@ -24,7 +24,10 @@ def populated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     try:
         demo.run_json("bots", "connect", "gate", "--url", f"ws://127.0.0.1:{demo.port}/ws/bots/echo")
         demo.run("bots", "connect", "arab", "--kind", "echo", "--name", "مساعد البحث")
-        demo.run("chat", "echo", "[[tool weather]] # Hello\n\n- a list\n\n```python\nprint(1)\n```")
+        first, *rest = TALK
+        same = ("--conversation", demo.run_json("chat", "echo", first)["conversationId"])
+        for text in rest:
+            demo.run("chat", *same, "echo", text, code=1 if "[[error" in text else 0)
         demo.run("chat", "arab", "[[say مرحبا بالعالم]]")
         yield demo
     finally:

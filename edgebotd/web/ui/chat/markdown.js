@@ -104,7 +104,7 @@ function decorate(nodes) {
     const box = document.createElement("div");
     box.className = "table-box";
     box.tabIndex = 0;
-    box.role = "region";
+    box.role = "group";
     box.ariaLabel = t("chat.table");
     table.replaceWith(box);
     box.append(table);
