@@ -22,7 +22,8 @@ PASSWORD = "correct horse battery"
 class Fresh:
     """A daemon that nobody has set up yet, and the link that `init` printed."""
 
-    def __init__(self, folder: Path, *, built_in: bool) -> None:
+    def __init__(self, folder: Path, *, built_in: bool, more: str = "") -> None:
+        """Start it; `more` is written to the end of its configuration."""
         self.built_in = built_in
         self.origin = f"http://127.0.0.1:{free_port()}"
         environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
@@ -34,7 +35,7 @@ class Fresh:
         assert link is not None
         self.link = self.origin + link[1]
         text = config.read_text().replace('"127.0.0.1:8787"', f'"{self.origin.removeprefix("http://")}"')
-        config.write_text(text if built_in else text.replace('[bots.echo]\nkind = "echo"\n', ""))
+        config.write_text((text if built_in else text.replace('[bots.echo]\nkind = "echo"\n', "")) + more)
         run = [*edgebotd, "run", "--config", str(config)]
         self.program = Program(run, env=environment, log=folder / "run.log")
         self.program.start()

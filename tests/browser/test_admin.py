@@ -4,49 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
+from tests.browser.fresh import Fresh, make_admin
 from tests.browser.house import DESK, PHONE, Demo, open_tabs, wait_live
 
 PASSWORD = "a long enough password"
 
 PARTS = ("", "/users", "/users/admin", "/tokens", "/sessions", "/connections", "/audit", "/events", "/config")
 
-CONFIGURATION: dict[str, Any] = {
-    "file": "/etc/edgebotd/edgebotd.toml",
-    "items": [
-        {
-            "key": "server.bind",
-            "value": ["127.0.0.1:8787"],
-            "secret": False,
-            "set": True,
-            "origin": "flag",
-            "place": "--bind",
-            "doc": "Where to listen.",
-        },
-        {
-            "key": "hub.heartbeat_seconds",
-            "value": 15,
-            "secret": False,
-            "set": False,
-            "origin": "default",
-            "place": None,
-            "doc": None,
-        },
-        {
-            "key": "bots.echo.token",
-            "value": None,
-            "secret": True,
-            "set": True,
-            "origin": "file",
-            "place": "line 12",
-            "doc": None,
-        },
-    ],
-}
+SECRET = "4c7f-the-token-of-the-gateway"
 
 
 @pytest.fixture
@@ -330,19 +301,38 @@ def test_the_tail_is_bounded_and_counts_by_second(demo: Demo, page: Page) -> Non
     }
 
 
-def test_the_configuration_tells_origins_and_no_secret(demo: Demo, page: Page) -> None:
-    page.route("**/api/config", lambda route: route.fulfill(json=CONFIGURATION))
-    config = part(page, demo, "/admin/config")
-    expect(row(config, "server.bind")).to_contain_text("command line --bind")
-    expect(row(config, "bots.echo.token")).to_contain_text("set, not shown")
-    expect(row(config, "hub.heartbeat_seconds")).to_contain_text("default")
-    config.get_by_label("Only what is not the default").check()
-    expect(row(config, "hub.heartbeat_seconds")).to_have_count(0)
-    config.get_by_label("Filter").fill("listen")
-    expect(row(config, "bots.echo.token")).to_have_count(0)
-    expect(row(config, "server.bind")).to_be_visible()
-    config.get_by_label("Filter").fill("nothing like it")
-    expect(config).to_contain_text("No setting passes the filter.")
+def test_the_configuration_tells_origins_and_no_secret(browser: Browser, tmp_path: Path) -> None:
+    gate = f"""
+[bots.gate]
+kind = "openclaw"
+url = "ws://127.0.0.1:9"
+token = "{SECRET}"
+"""
+    fresh = Fresh(tmp_path, built_in=True, more=gate)
+    try:
+        with open_tabs(browser) as context:
+            page = context.new_page()
+            make_admin(page, fresh)
+            with page.expect_response("**/api/config") as answer:
+                page.goto(f"{fresh.origin}/admin/config")
+            assert SECRET not in answer.value.text()
+            config = page.locator(".admin-part")
+            expect(row(config, "server.bind")).to_contain_text(fresh.origin.removeprefix("http://"))
+            expect(row(config, "server.bind")).to_contain_text("file")
+            token = config.get_by_role("row").filter(has=page.get_by_text("bots.gate.token", exact=True))
+            expect(token).to_contain_text("set, not shown")
+            expect(row(config, "bots.gate.url")).to_contain_text("ws://127.0.0.1:9")
+            expect(row(config, "channel.heartbeat_seconds")).to_contain_text("default")
+            config.get_by_label("Only what is not the default").check()
+            expect(row(config, "channel.heartbeat_seconds")).to_have_count(0)
+            config.get_by_label("Filter").fill("listen")
+            expect(token).to_have_count(0)
+            expect(row(config, "server.bind")).to_be_visible()
+            config.get_by_label("Filter").fill("nothing like it")
+            expect(config).to_contain_text("No setting passes the filter.")
+            assert SECRET not in page.content()
+    finally:
+        fresh.program.close()
 
 
 def test_what_fails_says_so_and_is_tried_again(demo: Demo, page: Page) -> None:
@@ -460,7 +450,6 @@ def test_no_part_is_wider_than_its_page(browser: Browser, demo: Demo, viewport: 
         page = context.new_page()
         page.goto(demo.link)
         wait_live(page)
-        page.route("**/api/config", lambda route: route.fulfill(json=CONFIGURATION))
         for path in [*(f"/admin{name}" for name in PARTS), f"/admin/users/{'a' * 32}", "/account"]:
             found = part(page, demo, path)
             expect(found.locator("[aria-busy]")).to_have_count(0)
