@@ -42,7 +42,7 @@ function expiry(token) {
 /** @param {boolean} all @param {() => void} reload */
 const columns = (all, reload) => /** @type {import("./table.js").Column<TokenInfo>[]} */ ([
   { key: "name", label: t("admin.tokens.name"), as: "main", sort: (token) => token.name, cell: (token) => token.name },
-  ...(all ? [{ key: "user", label: t("admin.users.user"), sort: (/** @type {TokenInfo} */ token) => token.userId,
+  ...(all ? [{ key: "user", label: t("admin.users.user"), as: /** @type {const} */ ("wide"), sort: (/** @type {TokenInfo} */ token) => token.userId,
     cell: (/** @type {TokenInfo} */ token) => html`<a href=${`/admin/users/${token.userId}`}>${token.userId}</a>` }] : []),
   { key: "scopes", label: t("admin.tokens.scopes"), as: "wide", cell: (token) => token.scopes.join(", ") },
   { key: "bots", label: t("admin.tokens.bots"), as: "wide", cell: (token) => token.bots?.join(", ") ?? t("admin.all") },
