@@ -339,7 +339,7 @@ def test_what_fails_says_so_and_is_tried_again(demo: Demo, page: Page) -> None:
     page.route("**/api/users", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"))
     page.goto(f"{demo.origin}/admin/users")
     failed = page.locator(".admin-part").get_by_role("alert")
-    expect(failed).to_be_visible()
+    expect(failed).to_contain_text("Something before the daemon answered instead of it (HTTP 502).")
     page.unroute("**/api/users")
     failed.get_by_role("button", name="Try again").click()
     expect(row(page.locator(".admin-part"), "admin")).to_be_visible()

@@ -1,6 +1,7 @@
 // The HTTP API: one function, one kind of error.
 
 import { signal } from "./lib.js";
+import { t } from "./strings.js";
 
 /** Set as soon as the daemon says that this session is worth nothing any more; the page then asks to log in. */
 export const signedOut = signal(false);
@@ -44,7 +45,7 @@ export async function call(method, path, body, options = {}) {
     });
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new Problem(0, "unreachable", "The daemon can't be reached.");
+    throw new Problem(0, "unreachable", t("error.unreachable"));
   }
   const text = await response.text();
   let answer = null;
@@ -54,7 +55,8 @@ export async function call(method, path, body, options = {}) {
     // A proxy's own page: the status says enough.
   }
   if (response.ok) return answer;
-  const { code = "error", detail = response.statusText, ...extra } = answer ?? {};
+  // Over HTTP/2 a status has no words of its own.
+  const { code = "error", detail = t("error.status", { status: response.status }), ...extra } = answer ?? {};
   if (response.status === 401 && code === "unauthenticated") signedOut.value = true;
   if (response.status === 403) forbidden.value += 1;
   throw new Problem(response.status, code, detail, extra);

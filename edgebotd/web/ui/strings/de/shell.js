@@ -89,6 +89,8 @@ export default {
   "signIn.save": "Speichern und anmelden",
   "signIn.ended": "Deine Sitzung ist beendet. Melde dich an, um hier weiterzumachen.",
   "signIn.forgot": "Vergessen? Ein Administrator macht einen Link, mit dem du ein neues wählst:",
+  "error.unreachable": "Der Dienst ist nicht zu erreichen.",
+  "error.status": "Statt des Dienstes hat etwas vor ihm geantwortet (HTTP {status}).",
   "unreachable.title": "Keine Antwort",
   "unreachable.text": "Neuer Versuch alle 2 Sekunden.",
   "notFound.title": "Hier ist nichts",

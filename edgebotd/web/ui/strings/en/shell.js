@@ -89,6 +89,8 @@ export default {
   "signIn.save": "Save and log in",
   "signIn.ended": "Your session has ended. Log in to go on where you were.",
   "signIn.forgot": "Forgotten? An administrator makes a link that lets you choose a new one:",
+  "error.unreachable": "The daemon can't be reached.",
+  "error.status": "Something before the daemon answered instead of it (HTTP {status}).",
   "unreachable.title": "No answer",
   "unreachable.text": "Trying again every 2 seconds.",
   "notFound.title": "Nothing is here",
