@@ -262,3 +262,22 @@ def test_a_lone_tab_of_a_sleeping_house_loads_again(browser: Browser, demo: Demo
         wait_live(page)
         demo.run("chat", "echo", "[[say After the restart]]")
         expect(row(page, "Echo")).to_contain_text("After the restart")
+
+
+def test_favourites_of_two_devices_do_not_undo_each_other(browser: Browser, demo: Demo) -> None:
+    connect(demo, "Zoe")
+    demo.run("user", "add", "ada", text=f"{PASSWORD}\n")
+    for bot_id in ("echo", "zoe"):
+        demo.run("user", "grant", "ada", bot_id, "chat")
+    with open_tabs(browser) as one, open_tabs(browser) as other:
+        pages = [context.new_page() for context in (one, other)]
+        for page in pages:
+            page.goto(demo.origin)
+            log_in(page, "ada")
+            expect(row(page, "Zoe")).to_be_visible()
+        for page, name in zip(pages, ("Echo", "Zoe"), strict=True):
+            with page.expect_response(lambda answer: answer.request.method == "PUT"):
+                page.get_by_role("button", name=f"Favourite: {name}").click()
+        expect(pages[1].locator(".c-star [aria-pressed=true]")).to_have_count(2)
+        pages[0].reload()
+        expect(pages[0].locator(".c-star [aria-pressed=true]")).to_have_count(2)

@@ -113,6 +113,9 @@ async function start() {
   effect(() => {
     if (known.value) fetchSoon();
   });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && me.value !== null && !signedOut.value) loadPreferences();
+  });
   const code = takeCode();
   if (code) await redeem(code);
   if (setup.value === null) await enter();

@@ -14,37 +14,47 @@ let here = false;
 /** Bots that stand first. */
 export const favourites = computed(() => new Set(values.value.favourites ?? []));
 
-/** Read them. */
-export async function loadPreferences() {
+// One after the other, so that no answer overtakes a later change.
+let turn = Promise.resolve();
+
+/** @param {() => Promise<void>} work */
+const inTurn = (work) => (turn = turn.then(work));
+
+/** Read them, at the start and when the page is looked at again: another device may have changed them. */
+export const loadPreferences = () => inTurn(async () => {
   try {
     values.value = (await call("GET", "/api/me/preferences")).values ?? {};
     here = false;
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    here = error.status === 404;
+    here = error instanceof Problem && error.status === 404;
     if (here) values.value = JSON.parse(localStorage.getItem(STORED) ?? "{}");
   }
-}
+});
 
-/** Keep one. @param {string} name @param {unknown} value */
-async function keep(name, value) {
-  const before = values.value;
-  values.value = { ...before, [name]: value };
-  if (here) {
-    localStorage.setItem(STORED, JSON.stringify(values.value));
-    return;
-  }
-  try {
-    await call("PUT", "/api/me/preferences", { values: values.value });
-  } catch (error) {
-    values.value = before;
-    sayError(error);
-  }
+/** @param {Values} before @param {string} botId @param {boolean} liked @returns {Values} */
+function changed(before, botId, liked) {
+  const others = (before.favourites ?? []).filter((one) => one !== botId);
+  return { ...before, favourites: liked ? [...others, botId] : others };
 }
 
 /** Put a bot among the favourites, or take it off. @param {string} botId */
 export function toggleFavourite(botId) {
-  const next = new Set(favourites.value);
-  if (!next.delete(botId)) next.add(botId);
-  return keep("favourites", [...next]);
+  const liked = !favourites.value.has(botId);
+  values.value = changed(values.value, botId, liked);
+  if (here) {
+    localStorage.setItem(STORED, JSON.stringify(values.value));
+    return;
+  }
+  inTurn(async () => {
+    try {
+      // They are put all at once, so what another device has kept meanwhile is read first.
+      const stored = (await call("GET", "/api/me/preferences")).values ?? {};
+      const kept = changed(stored, botId, liked);
+      await call("PUT", "/api/me/preferences", { values: kept });
+      values.value = kept;
+    } catch (error) {
+      values.value = changed(values.value, botId, !liked);
+      sayError(error);
+    }
+  });
 }
