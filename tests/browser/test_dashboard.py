@@ -281,3 +281,14 @@ def test_favourites_of_two_devices_do_not_undo_each_other(browser: Browser, demo
         expect(pages[1].locator(".c-star [aria-pressed=true]")).to_have_count(2)
         pages[0].reload()
         expect(pages[0].locator(".c-star [aria-pressed=true]")).to_have_count(2)
+
+
+def test_a_state_is_a_word_with_an_age_at_any_width(browser: Browser, demo: Demo) -> None:
+    with closed_port() as port, open_tabs(browser, locale="de-DE") as context:
+        demo.run_json("bots", "connect", "gone", "--name", "Gone", "--url", f"ws://127.0.0.1:{port}")
+        page = sign_in(context, demo)
+        state = row(page, "Gone").locator(".state > span")
+        expect(state).to_contain_text("nicht verbunden")
+        for width in (360, 700, 1101, 1280, 1920):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert state.evaluate("(it) => it.scrollWidth <= it.clientWidth"), width
