@@ -36,7 +36,7 @@ const Row = ({ term, children }) => html`<div class="fact"><dt>${term}</dt><dd>$
 function Facts({ bot, detail }) {
   const { attachments } = detail;
   return html`<dl class="facts">
-    <${Row} term=${t("bot.state")}>${t(`state.${bot.state}`)} <span class="muted">${t("bot.since", { time: full(bot.sinceAt) })} · ${t("bot.says", { source: bot.source })}</span><//>
+    <${Row} term=${t("bot.state")}>${t(`state.${bot.state}`)} <span class="muted">${t("bot.since", { time: full(bot.sinceAt) })} · ${t("bot.says", { source: bot.source === "connection" ? t("bot.source.connection") : bot.source })}</span><//>
     <${Row} term=${t("bot.id")}><code>${bot.botId}</code><//>
     <${Row} term=${t("bot.kind")}>${bot.kind}${detail.version && html` <span class="muted">${detail.version}</span>`}<//>
     ${detail.url && html`<${Row} term=${t("bot.url")}><code>${detail.url}</code><//>`}

@@ -29,7 +29,7 @@ export default {
   "chat.delete.title": "Diese Unterhaltung löschen?",
   "chat.delete.text": "Alle ihre Nachrichten werden für alle gelöscht, die Zugang zu diesem Bot haben. Was der Bot selbst behalten hat, bleibt.",
 
-  "chat.search": "Nachrichten und Titel durchsuchen",
+  "chat.search": "Texte und Titel suchen",
   "chat.searchIn": "In",
   "chat.scope.bot": "diesem Bot",
   "chat.scope.here": "dieser Unterhaltung",

@@ -80,6 +80,7 @@ export default {
   "bot.tab.about": "Über",
   "bot.state": "Zustand",
   "bot.since": "seit {time}",
+  "bot.source.connection": "seine Verbindung",
   "bot.says": "Quelle: {source}",
   "bot.id": "Kennung",
   "bot.kind": "Art",

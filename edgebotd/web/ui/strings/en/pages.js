@@ -80,6 +80,7 @@ export default {
   "bot.tab.about": "About",
   "bot.state": "State",
   "bot.since": "since {time}",
+  "bot.source.connection": "its connection",
   "bot.says": "source: {source}",
   "bot.id": "Id",
   "bot.kind": "Kind",
