@@ -171,6 +171,8 @@ class Capture:
         self._hub.publish(self.bot_id, status)
 
     def _activity(self, activity: str, detail: str | None, run: LiveRun | None = None) -> None:
+        if run is not None and run is self._shown and run.activity == (activity, detail):
+            return  # a gateway tells of a tool's call in several streams, and at each of its steps
         event = BotActivity(
             bot_id=self.bot_id,
             activity=activity,

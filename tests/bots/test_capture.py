@@ -17,13 +17,15 @@ from trio.testing import MockClock
 from edgebotd.bots.connector import ConnectorError, Trouble
 from edgebotd.bots.echo import EchoPeer
 from edgebotd.bots.runs import LiveRun, text_of
-from edgebotd.events import ChatStatus, ErrorPart, Message, RunState, ToolCallPart
+from edgebotd.events import BotActivity, ChatStatus, ErrorPart, Message, RunState, ToolCallPart
 from edgebotd.protocol.run import (
+    Activity,
     Outcome,
     PastMessage,
     RunDelta,
     RunEnded,
     RunEnding,
+    RunStatus,
     SessionSeen,
     ToolActivity,
 )
@@ -43,6 +45,21 @@ async def test_a_reply_survives_a_cut_in_the_middle(tmp_path: Path, autojump_clo
         whole = " ".join(f"word{n}" for n in range(1, 301))
         assert texts(await house.messages()) == [("user", "[[long 300]] [[cut]]"), ("assistant", whole)]
         assert house.told.texts[answer.run_id] == whole
+
+
+async def test_one_call_of_a_tool_is_told_once_though_the_bot_tells_it_in_several_ways(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with open_house(tmp_path) as house:
+        deliver = house.registry.get("echo").capture.deliver
+        for call in ("one", "two"):
+            for phase in ("start", "update"):
+                await deliver(RunStatus("r-tool", SESSION, Activity.TOOL, "exec"))
+                await deliver(ToolActivity("r-tool", SESSION, call, "exec", phase))
+            await deliver(ToolActivity("r-tool", SESSION, call, "exec", "result"))
+            await deliver(RunStatus("r-tool", SESSION, Activity.THINKING))
+        told = [event.activity for event in house.told.events if isinstance(event, BotActivity)]
+        assert told == ["tool", "thinking", "tool", "thinking"]
 
 
 async def test_a_reply_that_ended_while_the_connection_was_lost_is_found(
