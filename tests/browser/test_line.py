@@ -63,15 +63,17 @@ def test_a_daemon_that_starts_again_is_caught_up_with(browser: Browser, demo: De
         for tab in (page, other):
             # How much is left of the reply that was cut is the daemon's affair; the history tells it.
             until(tab, "the replies", lambda tab: "three" in replies(tab), 40)
-            assert [hello["verdict"] for hello in seen(tab, "hello")] == ["exact"]
+            # More than one where the machine stalls: then the other tab has taken the lead, and resumed as exactly.
+            assert {hello["verdict"] for hello in seen(tab, "hello")} == {"exact"}
             assert seen(tab, "gap") == []
             once_each(tab)
         history = context.request.get(f"{demo.origin}/api/bots/echo/chat/history?limit=100").json()["items"]
         for tab in (page, other):
             told = {event["message"]["id"] for event in seen(tab) if event["type"] == "chat-message"}
             assert {message["id"] for message in history} == told
-        assert conversation in {message["conversationId"] for message in history}
-        assert streams(demo) == 1
+        cut = [message["role"] for message in history if message["conversationId"] == conversation]
+        assert cut == ["assistant", "user"]
+        until(page, "one stream", lambda _: streams(demo) == 1)
 
 
 def test_a_network_that_goes_and_comes(browser: Browser, demo: Demo) -> None:
