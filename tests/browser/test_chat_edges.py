@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Browser, Page, expect
+import re
+
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.house import Demo, open_tabs, sign_in, wait_live
-from tests.browser.talk import asked, composer, connect_bot, conversation_of, open_chat, replies, send
+from tests.browser.line import until
+from tests.browser.talk import asked, composer, connect_bot, conversation_of, evaluate_with, open_chat, replies, send
 
 
 def test_what_could_not_be_loaded_comes_by_itself_when_the_daemon_is_back(page: Page, demo: Demo) -> None:
@@ -84,3 +87,21 @@ def test_text_and_code_are_copied_where_the_browser_gives_no_clipboard(browser: 
         asked(page).locator("footer").get_by_role("button", name="Copy").click()
         expect(page.get_by_text("Copied", exact=True).last).to_be_visible()
         assert page.evaluate("window.clipboard_.readText()") == "[[say ```sh\nls -la\n```]]"
+
+
+def test_a_tab_that_is_opened_in_mid_reply_has_the_reply_from_its_beginning(browser: Browser, demo: Demo) -> None:
+    with open_tabs(browser) as context:
+        page = sign_in(context, demo)
+        open_chat(page, demo)
+        send(page, "[[long 2000]]")
+        expect(replies(page)).to_contain_text("word20")
+        other = context.new_page()
+        held: list[Route] = []
+        other.route("**/pages/chat.js", lambda route: held.append(route))
+        other.goto(f"{demo.origin}/chat/echo/{conversation_of(page)}")
+        wait_live(other)
+        until(other, "the snapshot", lambda tab: bool(evaluate_with(tab, "house.js", "it.known.value")))
+        # What shows the chat comes after the snapshot, which the first tab has at hand.
+        for route in held:
+            route.continue_()
+        expect(replies(other).locator(".said")).to_have_text(re.compile("^word1 word2 .* word40 "))

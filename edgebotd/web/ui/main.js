@@ -1,6 +1,8 @@
 // The page starts here: who is there decides between the login, the first run and the house.
 
 import { call, Problem, signedOut } from "./api.js";
+// From the start, as the snapshot tells only once what replies that go on have said so far.
+import "./chat/runs.js";
 import { known, loadMe, me, startHouse } from "./house.js";
 import { effect, html, render, signal } from "./lib.js";
 import { SignIn } from "./pages/sign-in.js";
