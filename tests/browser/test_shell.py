@@ -227,3 +227,25 @@ def test_a_part_that_comes_while_it_is_first_drawn_is_shown(page: Page) -> None:
         return host.textContent;
     }""")
     assert shown == "here"
+
+
+def test_the_page_is_no_wider_than_its_window(browser: Browser, demo: Demo) -> None:
+    """At any width, at twice the size too, with the longer words of German and a name as long as names may be."""
+    with open_tabs(browser, locale="de-DE") as context:
+        page = sign_in(context, demo)
+        rename = """(name) => fetch("/api/users/admin", {
+            method: "PATCH", headers: { "content-type": "application/json" }, body: JSON.stringify({ name }),
+        }).then((answer) => answer.status)"""
+        assert page.evaluate(rename, "W" * 100) == 200
+        for path in ("/", "/bots/echo/about", "/chat/echo"):
+            page.goto(f"{demo.origin}{path}")
+            wait_live(page)
+            expect(page.locator("#main").get_by_text("Echo", exact=True).first).to_be_attached()
+            for width in (320, 360, 639, 640, 700, 768, 830, 1024, 1280):
+                page.set_viewport_size({"width": width, "height": 640})
+                wide = page.evaluate(
+                    """() => [document.documentElement, document.getElementById("main"), document.querySelector(".top")]
+                        .filter((one) => one.scrollWidth > one.clientWidth && one.clientWidth > 0)
+                        .map((one) => [one.localName, one.scrollWidth])"""
+                )
+                assert wide == [], f"{path} at {width}"
