@@ -358,6 +358,25 @@ def test_a_table_is_sorted_by_its_head(demo: Demo, page: Page) -> None:
     expect(first).to_contain_text("admin")
 
 
+def test_many_users_are_filtered(demo: Demo, page: Page) -> None:
+    add = """async () => {
+        const headers = { "content-type": "application/json" };
+        for (let n = 0; n < 12; n += 1) {
+            const body = JSON.stringify({ id: `user-${n}`, name: `Number ${n}` });
+            if (!(await fetch("/api/users", { method: "POST", headers, body })).ok) return false;
+        }
+        return true;
+    }"""
+    assert page.evaluate(add)
+    users = part(page, demo, "/admin/users")
+    expect(row(users, "user-11")).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("number 11")
+    expect(users.get_by_role("row")).to_have_count(2)
+    users.get_by_label("Filter").fill("nobody at all")
+    expect(users.get_by_text("No user passes the filter.")).to_be_visible()
+
+
 def test_a_plain_user_has_an_account_and_no_administration(two_bots: Demo, ada: Page) -> None:
     expect(ada.get_by_role("link", name="Admin", exact=True)).to_have_count(0)
     for path in ("/admin", "/admin/users", "/admin/events"):

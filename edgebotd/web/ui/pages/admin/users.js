@@ -7,6 +7,7 @@ import { Icon } from "../../parts/icon.js";
 import { navigate } from "../../router.js";
 import { t } from "../../strings.js";
 import { age, full } from "../../time.js";
+import { fits } from "../order.js";
 import { Head, Shown, useFresh, word } from "./live.js";
 import { loadUsers, MIN_PASSWORD, standing } from "./people.js";
 import { Table } from "./table.js";
@@ -84,16 +85,22 @@ function AddUser({ onClose }) {
   <//>`;
 }
 
+// A list that is seen at once is not filtered.
+const MANY = 10;
+
 function Everybody() {
   const users = useFresh(loadUsers, []);
+  const [text, setText] = useState("");
   const [adding, setAdding] = useState(false);
   return html`
     <${Head} title=${t("admin.users")}>
       <button class="button primary" onClick=${() => setAdding(true)}><${Icon} name="add" />${t("admin.users.add")}</button>
     <//>
     <${Shown} from=${users}>${(/** @type {UserInfo[]} */ items) => html`
-      <${Table} label=${t("admin.users")} columns=${columns()} rows=${items} id=${(/** @type {UserInfo} */ user) => user.id}
-        order=${{ key: "user", down: false }} />`}<//>
+      ${items.length > MANY && html`<div class="admin-filters" role="search"><label class="field admin-grows"><span>${t("admin.filter")}</span>
+        <input class="input" type="search" data-filter value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} /></label></div>`}
+      <${Table} label=${t("admin.users")} columns=${columns()} rows=${items.filter((user) => fits(`${user.name} ${user.id}`, text))} id=${(/** @type {UserInfo} */ user) => user.id}
+        order=${{ key: "user", down: false }} empty=${t("admin.users.none")} />`}<//>
     ${adding && html`<${AddUser} onClose=${() => setAdding(false)} />`}`;
 }
 

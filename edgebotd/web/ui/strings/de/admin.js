@@ -53,6 +53,7 @@ export default {
   "admin.users.state": "Zustand",
   "admin.users.admin": "Verwalter",
   "admin.users.everyBot": "jeden Bot",
+  "admin.users.none": "Kein Benutzer passt zum Filter.",
   "admin.users.noBot": "noch keinen Bot",
   "admin.users.disabled": "ausgesperrt",
   "admin.users.neverIn": "war noch nicht da",

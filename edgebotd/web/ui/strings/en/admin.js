@@ -53,6 +53,7 @@ export default {
   "admin.users.state": "State",
   "admin.users.admin": "Administrator",
   "admin.users.everyBot": "every bot",
+  "admin.users.none": "No user passes the filter.",
   "admin.users.noBot": "no bot yet",
   "admin.users.disabled": "shut out",
   "admin.users.neverIn": "has not been in yet",
