@@ -2,7 +2,7 @@
 
 import { call, path } from "../../api.js";
 import { botList } from "../../house.js";
-import { html, useState } from "../../lib.js";
+import { html, useEffect, useState } from "../../lib.js";
 import { Empty } from "../../parts/loaded.js";
 import { sayError } from "../../parts/toast.js";
 import { t } from "../../strings.js";
@@ -11,25 +11,28 @@ const CHOICES = /** @type {const} */ (["none", "view", "chat", "operate"]);
 /** @typedef {(typeof CHOICES)[number]} Choice */
 
 /**
- * @param {{userId: string, bot: {id: string, name: string}, grant: Choice, reload: () => void}} props
+ * @param {{user: import("./people.js").UserInfo, bot: {id: string, name: string}, grant: Choice, reload: () => void}} props
  */
-function Row({ userId, bot, grant, reload }) {
+function Row({ user, bot, grant, reload }) {
   const [said, setSaid] = useState("");
   const [wanted, want] = useState(/** @type {Choice | null} */ (null));
 
+  // What was chosen stays chosen until what is stored has been read again: the segment does not jump back in between.
+  useEffect(() => want(null), [user]);
+
   /** @param {Choice} choice */
   async function choose(choice) {
-    const where = path`/api/users/${userId}/grants/${bot.id}`;
+    const where = path`/api/users/${user.id}/grants/${bot.id}`;
     want(choice);
     try {
       if (choice === "none") await call("DELETE", where);
       else await call("PUT", where, { grant: choice });
       setSaid(t("admin.saved"));
     } catch (error) {
+      want(null);
       setSaid("");
       sayError(error);
     }
-    want(null);
     reload();
   }
 
@@ -51,7 +54,7 @@ export function Grants({ user, reload }) {
   const others = Object.keys(user.grants).filter((id) => !known.some((bot) => bot.id === id)).map((id) => ({ id, name: id }));
   const rows = [...known, ...others].toSorted((one, other) => one.name.localeCompare(other.name));
   return html`<section><h2>${t("admin.grants")}</h2><p class="muted">${t("admin.grants.text")}</p>
-    ${rows.map((bot) => html`<${Row} key=${bot.id} userId=${user.id} bot=${bot} reload=${reload}
+    ${rows.map((bot) => html`<${Row} key=${bot.id} user=${user} bot=${bot} reload=${reload}
       grant=${/** @type {Choice} */ (user.grants[bot.id] ?? "none")} />`)}
     ${!rows.length && html`<${Empty} text=${t("admin.grants.noBots")} />`}</section>`;
 }
