@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from edgebotd.events import Conversation, Message, TextPart
+from edgebotd.store import conversations, messages
 from tests.browser.conftest import ARGUMENTS
 from tests.browser.house import DESK, PHONE, Demo, wait_live
+from tests.browser.talk import fill_store, id_of
 
 FOLDER = Path(__file__).parent.parent.parent / "docs" / "pictures"
 REPLY = """The backup ran, and two files were skipped:
@@ -33,17 +38,44 @@ restic check --read-data-subset=5%
 """
 
 
+TALKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("iris", "Train to Turin", ("When does my train leave?", "At 9:14 from platform 3. It is on time.")),
+    ("nova", "Reading list", ("Anything new?", "Three papers match your list; the first is worth your evening.")),
+    ("atlas", "Disk is filling up", ("What takes the space?", "`/srv/media`, 412 GB. The rest is below 20 GB.")),
+    ("atlas", "Nightly backup", ("How did the backup go?", REPLY)),
+)
+
+
 def furnish(demo: Demo) -> None:
-    """Connect some bots and have them said something."""
+    """Connect some bots and have things said to them."""
     for bot_id, name in (("atlas", "Atlas"), ("iris", "Iris"), ("nova", "Nova")):
         demo.run("bots", "connect", bot_id, "--kind", "echo", "--name", name)
     demo.run_json("bots", "connect", "vega", "--name", "Vega", "--url", f"ws://127.0.0.1:{demo.port}/ws/bots/echo")
     demo.run("user", "add", "ada", text="a long enough password\n")
     for bot_id in ("atlas", "iris"):
         demo.run("user", "grant", "ada", bot_id, "chat")
-    demo.run("chat", "atlas", f"[[say {REPLY}]]")
-    demo.run("chat", "iris", "[[say Your train to Turin leaves at 9:14 from platform 3. It is on time.]]")
-    demo.run("chat", "nova", "[[say Three new papers match your list; the first one is worth your evening.]]")
+    fill_store(demo, _talk)
+
+
+def _talk(conn: sqlite3.Connection) -> None:
+    now = int(time.time() * 1000)
+    for number, (bot_id, title, said) in enumerate(TALKS):
+        at = now - (len(TALKS) - number) * 17 * 60_000
+        known = id_of(number)
+        conversation = Conversation(id=known, bot_id=bot_id, title=title, created_at=at, updated_at=at)
+        conversations.insert(conn, conversation, f"agent:main:edgebotd:{known}")
+        for place, text in enumerate(said):
+            message = Message(
+                id=f"m-{number}-{place}",
+                bot_id=bot_id,
+                conversation_id=known,
+                run_id=f"r-{number}",
+                role="assistant" if place else "user",
+                parts=(TextPart(text=text),),
+                created_at=at + place * 4_000,
+                user_id=None if place else "admin",
+            )
+            messages.put(conn, message)
 
 
 def signed_in(browser: Browser, demo: Demo, *, phone: bool, dark: bool) -> Page:
@@ -85,7 +117,7 @@ def main() -> int:
             try:
                 furnish(demo)
                 page = signed_in(browser, demo, phone=phone, dark=dark)
-                take(page, demo, "/", ".bot-row", f"dashboard-{kind}")
+                take(page, demo, "/", "[data-row]", f"dashboard-{kind}")
                 page.goto(f"{demo.origin}/chat/atlas")
                 page.locator("a.conversation").first.click()
                 place = re.sub(r"^https?://[^/]+", "", page.url)
