@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,28 @@ def test_a_message_that_waits_says_why(page: Page, demo: Demo) -> None:
         far.get_by_role("textbox").press("Enter")
         expect(page.locator(".toast")).to_be_visible()
         expect(far).to_contain_text("You: hello")
+
+
+def test_what_is_said_offline_leaves_once_when_the_line_is_back(page: Page, demo: Demo) -> None:
+    echo = row(page, "Echo")
+    page.wait_for_load_state("networkidle")
+    page.evaluate("import(new URL('chat/outbox.js', document.querySelector('script[type=module]').src)).then(() => 1)")
+    # The answer is lost: the message arrives, and is sent again under the same key.
+    sends = "**/chat/send"
+    page.route(sends, lambda route: (route.fetch(), route.abort())[1])
+    quick = echo.get_by_role("textbox", name="Message Echo")
+    quick.fill("[[say once]]")
+    quick.press("Enter")
+    expect(page.locator(".toast")).to_contain_text("as soon as the daemon can be reached")
+    expect(quick).to_have_value("")
+    page.unroute(sends)
+    expect(echo.get_by_role("link", name="once")).to_be_visible()
+    expect(page.locator("html[data-line=live]")).to_be_attached()
+    page.goto(f"{demo.origin}/chat/echo")
+    wait_live(page)
+    page.locator("a.conversation").first.click()
+    expect(page.locator(".reply")).to_have_text(re.compile("once"))
+    expect(page.locator(".asked")).to_have_count(1)
 
 
 def test_typing_filters_and_the_order_is_chosen_and_kept(page: Page, demo: Demo) -> None:

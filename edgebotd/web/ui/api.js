@@ -44,7 +44,8 @@ export async function call(method, path, body, options = {}) {
       ...options,
     });
   } catch (error) {
-    if (options.signal?.aborted) throw error;
+    // Whoever gave up wants to know; a time that ran out is as good as no answer.
+    if (options.signal?.aborted && options.signal.reason?.name !== "TimeoutError") throw error;
     throw new Problem(0, "unreachable", t("error.unreachable"));
   }
   const text = await response.text();

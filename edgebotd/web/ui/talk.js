@@ -111,11 +111,11 @@ export function startTalk() {
     // The first time, and when a bot came or is shared now.
     if (bots.some((/** @type {{botId: string}} */ bot) => !talk.value.has(bot.botId))) loadSoon(talk.value.size === 0 ? 0 : RELOAD_MS);
   });
-  socket.on("gap", () => {
-    // The snapshot, which says what is being written now, comes after this.
-    for (const one of writing.values()) one.value = null;
-    loadSoon();
+  socket.on("hello", ({ verdict }) => {
+    // The snapshot that follows says what is being written now.
+    if (verdict !== "exact") for (const one of writing.values()) one.value = null;
   });
+  socket.on("gap", () => loadSoon());
   socket.on("chat-message", heard);
   socket.on("chat-delta", (delta) => {
     const one = writingOf(delta.botId);

@@ -46,13 +46,14 @@ function refresh() {
 /**
  * Put a message into the outbox. Throws an `Error` in words where this browser cannot keep it.
  *
- * @param {{botId: string, conversationId: string | null, group: string | null, text: string, files: File[]}} message
+ * @param {{botId: string, conversationId: string | null, group: string | null, text: string, files: File[], id?: string}} message
+ *   `id`: the idempotency key under which it was tried already
  */
-export async function post({ botId, conversationId, group, text, files }) {
+export async function post({ botId, conversationId, group, text, files, id = newKey() }) {
   const last = outbox.value.at(-1)?.order ?? 0;
   /** @type {Entry} */
   const entry = {
-    id: newKey(), owner: owner(), order: Math.max(Date.now(), last + 1), botId, conversationId, group, text,
+    id, owner: owner(), order: Math.max(Date.now(), last + 1), botId, conversationId, group, text,
     files: files.map((file) => ({ name: file.name, mediaType: mediaType(file), size: file.size })),
     at: Date.now(), triedAt: null, refused: null, code: null,
   };

@@ -7,7 +7,6 @@ import { counts } from "./counts.js";
 import { inFrame } from "./frame.js";
 
 const TERMINAL = new Set(["finished", "aborted", "failed", "interrupted"]);
-const SNAPSHOT_MS = 2000; // after a gap: what the snapshot has not named by then is over
 
 /**
  * @typedef {{kind: "text", start: number, blocks: Blocks} | {kind: "tool", start: number, name: string, running: boolean}} Segment
@@ -184,9 +183,10 @@ socket.on("chat-message", ({ message }) => {
   else if (message.state !== "pending" && message.state !== "final") forgetRun(message.runId);
 });
 
+// A hello that promises no replay is followed by a snapshot, and that by `gap`: a run that it did not name has ended.
+socket.on("hello", ({ verdict }) => {
+  if (verdict !== "exact") for (const run of runs.values()) run.stale = true;
+});
 socket.on("gap", () => {
-  for (const run of runs.values()) run.stale = true;
-  setTimeout(() => {
-    for (const run of [...runs.values()]) if (run.stale) forgetRun(run.runId);
-  }, SNAPSHOT_MS);
+  for (const run of [...runs.values()]) if (run.stale) forgetRun(run.runId);
 });

@@ -194,7 +194,8 @@ export class Timeline {
   /** @param {unknown} error */
   #failed(error) {
     if (!(error instanceof Problem)) throw error;
-    if (error.status === 404) this.state.value = "gone";
+    // 400: the address names what can be no conversation.
+    if (error.status === 404 || error.status === 400) this.state.value = "gone";
     // What is shown already stays, while only the line is at fault.
     else if (this.state.value !== "ready") this.state.value = "failed";
     this.error.value = error;

@@ -4,8 +4,16 @@ import { call, path, Problem } from "../api.js";
 import { socket } from "../socket.js";
 
 const SECONDS = 20;
+// As long as the daemon itself waits for a body; a network that swallows packets must not hold up what else waits.
+const HTTP_SECONDS = 30;
+const SLOWEST_CHARACTERS = 50_000;
 // What proxies answer to a POST that they do not want; the daemon's own refusals have a code.
 const REFUSED_ON_THE_WAY = new Set([403, 405, 413, 501]);
+
+/** @typedef {{conversationId: string | null, text: string, attachments: {data: string}[], idempotencyKey: string}} Turn */
+
+/** @param {Turn} body */
+const charactersOf = ({ text, attachments }) => attachments.reduce((sum, { data }) => sum + data.length, text.length);
 
 /** @param {unknown} error */
 function mayPassOtherwise(error) {
@@ -15,12 +23,13 @@ function mayPassOtherwise(error) {
 }
 
 /**
- * @param {string} botId @param {Record<string, unknown>} body
+ * @param {string} botId @param {Turn} body
  * @returns {Promise<import("./types.js").SendAnswer>}
  */
 export async function sendTurn(botId, body) {
   try {
-    return await call("POST", path`/api/bots/${botId}/chat/send`, body);
+    const seconds = HTTP_SECONDS + charactersOf(body) / SLOWEST_CHARACTERS;
+    return await call("POST", path`/api/bots/${botId}/chat/send`, body, { signal: AbortSignal.timeout(seconds * 1000) });
   } catch (error) {
     if (!mayPassOtherwise(error)) throw error;
     return await bySocket(botId, body, /** @type {Problem} */ (error));
@@ -28,7 +37,7 @@ export async function sendTurn(botId, body) {
 }
 
 /**
- * @param {string} botId @param {Record<string, unknown>} body @param {Problem} before what HTTP said
+ * @param {string} botId @param {Turn} body @param {Problem} before what HTTP said
  * @returns {Promise<import("./types.js").SendAnswer>}
  */
 function bySocket(botId, body, before) {

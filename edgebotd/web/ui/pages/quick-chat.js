@@ -1,6 +1,6 @@
 // A message to a bot from where one is; the answer is written into the same row.
 
-import { call, path } from "../api.js";
+import { call, path, Problem } from "../api.js";
 import { html, useId, useRef, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
 import { say, sayError } from "../parts/toast.js";
@@ -8,12 +8,30 @@ import { useSocketEvent } from "../socket.js";
 import { t } from "../strings.js";
 import { preview, talk } from "../talk.js";
 
+/** @typedef {{key: string, conversationId: string | null}} Attempt what stays the same however often a message is sent */
+
+/**
+ * Leave a message to the chat's outbox; it may have arrived already.
+ *
+ * @param {string} botId @param {string} text @param {Attempt} attempt
+ * @returns {Promise<boolean>} whether it is kept
+ */
+async function later(botId, text, { key, conversationId }) {
+  try {
+    const { post } = await import("../chat/outbox.js");
+    await post({ botId, conversationId, group: conversationId === null ? key : null, text, files: [], id: key });
+    return true;
+  } catch {
+    return false; // the module is not here and can't be had, or the browser keeps nothing
+  }
+}
+
 /** @param {{bot: import("../house.js").Bot}} props */
 export function QuickChat({ bot }) {
   const id = useId();
   const [text, setText] = useState("");
   const [busy, setBusy] = useState(false);
-  const key = useRef("");
+  const attempt = useRef(/** @type {Attempt | null} */ (null));
   const run = useRef(/** @type {string | null} */ (null));
   const [reply, setReply] = useState("");
   // Read out is the reply to what was sent here, once, and not what other bots say meanwhile.
@@ -28,18 +46,25 @@ export function QuickChat({ bot }) {
     if (!wanted || busy) return;
     // The same words after a failure are the same message: the key keeps it from being sent twice. Over plain HTTP from
     // another machine there is no randomUUID.
-    key.current ||= Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    attempt.current ??= {
+      key: Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join(""),
+      conversationId: talk.value.get(bot.botId)?.last?.conversationId ?? null,
+    };
+    const { key, conversationId } = attempt.current;
     setBusy(true);
     try {
       const answer = await call("POST", path`/api/bots/${bot.botId}/chat/send`, {
-        text: wanted, conversationId: talk.value.get(bot.botId)?.last?.conversationId, idempotencyKey: key.current,
+        text: wanted, conversationId, idempotencyKey: key,
       });
-      key.current = "";
+      attempt.current = null;
       run.current = answer.runId;
       setText("");
       if (answer.state === "queued" && answer.detail) say(answer.detail);
     } catch (error) {
-      sayError(error);
+      if (!(error instanceof Problem) || !error.passing || !(await later(bot.botId, wanted, { key, conversationId }))) return sayError(error);
+      attempt.current = null;
+      setText("");
+      say(t("dash.quick.later"));
     } finally {
       setBusy(false);
     }
@@ -48,7 +73,7 @@ export function QuickChat({ bot }) {
   return html`<form class="quick" onSubmit=${send}>
     <label class="visually-hidden" for=${id}>${t("dash.quick.label", { name: bot.name })}</label>
     <input id=${id} class="bare" dir="auto" autocomplete="off" enterkeyhint="send" placeholder=${t("dash.quick.label", { name: bot.name })} value=${text}
-      onInput=${(/** @type {any} */ event) => ((key.current = ""), setText(event.target.value))} />
+      onInput=${(/** @type {any} */ event) => ((attempt.current = null), setText(event.target.value))} />
     <button class="icon-button" disabled=${!text.trim() || busy}><${Icon} name="send" label=${t("dash.quick.send")} /></button>
     <span class="visually-hidden" role="status">${reply && t("dash.quick.reply", { name: bot.name, text: reply })}</span>
   </form>`;

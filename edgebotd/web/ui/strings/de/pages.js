@@ -22,6 +22,7 @@ export default {
   "dash.interrupted": "unterbrochen",
   "dash.aborted": "gestoppt",
   "dash.quick.label": "Nachricht an {name}",
+  "dash.quick.later": "Wird gesendet, sobald der Dienst erreichbar ist.",
   "dash.quick.send": "Senden",
   "dash.quick.reply": "{name}: {text}",
   "dash.viewOnly": "Du darfst nur zusehen",

@@ -22,6 +22,7 @@ export default {
   "dash.interrupted": "interrupted",
   "dash.aborted": "stopped",
   "dash.quick.label": "Message {name}",
+  "dash.quick.later": "It is sent as soon as the daemon can be reached.",
   "dash.quick.send": "Send",
   "dash.quick.reply": "{name}: {text}",
   "dash.viewOnly": "You may only watch",
