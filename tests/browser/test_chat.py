@@ -356,7 +356,7 @@ def test_a_finished_reply_is_read_out_once(page: Page, demo: Demo) -> None:
     expect(page.locator(".talk [aria-live=polite]")).to_have_text("Echo: Hello to all")
 
 
-def test_a_reply_is_told_only_when_no_tab_is_seen_and_leave_was_given(browser: Browser, demo: Demo) -> None:
+def test_a_reply_and_a_need_are_told_only_when_no_tab_is_seen_and_leave_was_given(browser: Browser, demo: Demo) -> None:
     told = """(() => {
         window.told = [];
         window.Notification = class {
@@ -378,7 +378,13 @@ def test_a_reply_is_told_only_when_no_tab_is_seen_and_leave_was_given(browser: B
         page.evaluate("window.unseen = true; document.dispatchEvent(new Event('visibilitychange'))")
         demo.run("chat", "echo", "--conversation", conversation, "[[say unseen]]")
         expect(replies(page).last).to_contain_text("unseen")
-        page.evaluate(
-            "new Promise((done) => { const look = () => window.told.length ? done() : setTimeout(look, 20); look(); })"
-        )
-        assert page.evaluate("window.told") == [["Echo", "unseen"]]
+        wait_told = """(count) => new Promise((done) => {
+            const look = () => window.told.length >= count ? done() : setTimeout(look, 20);
+            look();
+        })"""
+        page.evaluate(wait_told, 1)
+        demo.run_json("bots", "connect", "gate", "--url", f"ws://127.0.0.1:{demo.port}/ws/bots/echo")
+        page.evaluate(wait_told, 2)
+        reply, need = page.evaluate("window.told")
+        assert reply == ["Echo", "unseen"]
+        assert need[0] == "gate" and "401" in need[1]

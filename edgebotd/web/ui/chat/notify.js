@@ -1,6 +1,6 @@
 // With leave, the browser tells when a reply is ready or something needs a person while no tab of ours is in view.
 
-import { bots } from "../house.js";
+import { bots, needsPerson } from "../house.js";
 import { signal } from "../lib.js";
 import { navigate } from "../router.js";
 import { socket } from "../socket.js";
@@ -85,6 +85,12 @@ if (possible) {
     if (event.key === STORED) telling.value = chosen();
   });
   socket.on("chat-message", ({ message }) => reply(message));
+  socket.on("bot:status", ({ botId, state, detail, sinceAt }) => {
+    const bot = bots.value.get(botId);
+    if (bot && needsPerson({ ...bot, state }) && Date.now() - sinceAt < FRESH_MS) {
+      tell(bot.name, detail ?? t("state.error"), `${botId}-${sinceAt}`, `/bots/${botId}`);
+    }
+  });
   socket.on("alert", (event) => {
     if (event.state === "open" && Date.now() - event.at < FRESH_MS) tell(event.title, event.detail ?? "", event.alertId, event.botId ? `/bots/${event.botId}` : "/");
   });
