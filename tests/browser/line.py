@@ -91,11 +91,15 @@ def since(page: Page, moment: float, phase: str) -> float:
 def leads_again(pages: list[Page], phase: str = "live") -> Page:
     """Wait until one of these tabs holds the line, in a phase; return it."""
 
-    def found() -> list[Page]:
-        return [page for page in pages if (now := state(page))["leads"] and now["phase"] == phase]
+    found: list[Page] = []
 
-    until(pages[0], "another leader", lambda _: len(found()) == 1, 15)
-    return found()[0]
+    def one_leads(_: Page) -> bool:
+        # Kept as it was seen: a moment later its phase may be another one again.
+        found[:] = [page for page in pages if (now := state(page))["leads"] and now["phase"] == phase]
+        return len(found) == 1
+
+    until(pages[0], "another leader", one_leads, 15)
+    return found[0]
 
 
 def streams(demo: Demo) -> int:
