@@ -39,7 +39,7 @@ def loaded(context: BrowserContext, demo: Demo) -> tuple[float, Page]:
 def spread(context: BrowserContext, demo: Demo, pages: list[Page], text: str) -> float:
     """Say something; return the milliseconds between the first tab that had the reply and the last."""
     say(context, demo, f"[[say {text}]]")
-    ats = []
+    ats: list[float] = []
     for page in pages:
         until(page, "the reply", lambda page: replies(page)[-1:] == [text])
         told = [one for one in page.evaluate("window.seen") if one["event"]["type"] == "chat-message"]
