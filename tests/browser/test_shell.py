@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -167,14 +168,14 @@ def small_targets(page: Page) -> list[str]:
 
 
 def test_the_page_is_there_in_under_a_second(page: Page, demo: Demo) -> None:
-    """From the navigation to the drawn list of bots that answers to keys; the best of five, for machines are shared."""
+    """From the navigation to the drawn list of bots that answers to keys; the median of five."""
     times: list[float] = []
     for _ in range(5):
         page.goto(demo.origin)
         wait_live(page)
         expect(page.get_by_role("row", name="Echo")).to_be_visible()
         times.append(page.evaluate("performance.getEntriesByName('edgebotd:interactive')[0].startTime"))
-    assert min(times) < 1000, times
+    assert statistics.median(times) < 1000, times
 
 
 def narrowed(page: Page, **host: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 import time
 from collections import Counter
 
@@ -52,12 +53,13 @@ def test_twelve_tabs_over_http1_share_one_stream(browser: Browser, demo: Demo) -
         pages = [sign_in(context, demo)]
         listen(pages[0])
         pages += [open_tab(context, demo) for _ in range(10)]
-        took, page = min((loaded(context, demo) for _ in range(3)), key=lambda one: one[0])
-        assert took < 1, "the best of three: other work on the machine is not what is asked about"
+        opened = sorted((loaded(context, demo) for _ in range(3)), key=lambda one: one[0])
+        took, page = opened[1]
+        assert took < 1, "the median of three"
         listen(page)
         pages.append(page)
         spreads = [spread(context, demo, pages, f"Hi {count}!") for count in range(5)]
-        assert min(spreads) < 200, spreads
+        assert statistics.median(spreads) < 200, spreads
         assert [state(page)["leads"] for page in pages].count(True) == 1
         assert streams(demo) == 1
 
