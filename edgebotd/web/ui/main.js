@@ -6,6 +6,7 @@ import "./chat/runs.js";
 import { known, loadMe, me, startHouse } from "./house.js";
 import { effect, html, render, signal } from "./lib.js";
 import { SignIn } from "./pages/sign-in.js";
+import { startFocus } from "./parts/focus.js";
 import { startKeys } from "./parts/keys.js";
 import { fetchSoon, lazy } from "./parts/lazy.js";
 import { Shell } from "./parts/shell.js";
@@ -77,7 +78,7 @@ function App() {
     return userId === null ? html`<${MakeAdmin} code=${code} onSignedIn=${done} />` : html`<${SignIn} setup=${setup.value} onDone=${done} />`;
   }
   if (me.value === null && unreachable.value !== null) {
-    return html`<main class="first" id="main"><p class="muted small">edgebotd</p><h1>${t("unreachable.title")}</h1><p role="status">${unreachable.value} ${t("unreachable.text")}</p></main>`;
+    return html`<main class="first" id="main" tabindex="-1"><p class="muted small">edgebotd</p><h1>${t("unreachable.title")}</h1><p role="status">${unreachable.value} ${t("unreachable.text")}</p></main>`;
   }
   if (me.value === null || signedOut.value) {
     const before = me.value?.userId;
@@ -101,6 +102,7 @@ async function start() {
   startHouse();
   startTalk();
   startKeys();
+  startFocus();
   await startLanguage();
   const app = /** @type {HTMLElement} */ (document.getElementById("app"));
   render(html`<${App} />`, app);

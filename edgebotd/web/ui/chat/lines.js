@@ -136,6 +136,8 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
     setLine(null);
     if (timeline && !timeline.atEnd) await timeline.load();
     keeper.current?.toEnd();
+    // The button goes, and the focus would go with it.
+    box.current?.focus({ preventScroll: true });
   }
 
   const waiting = leaving(botId, conversationId, group, messages);

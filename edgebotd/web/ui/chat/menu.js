@@ -18,17 +18,21 @@ export function Menu({ label, children }) {
       document.removeEventListener("focusin", outside);
     };
   }, []);
-  const close = () => element.current && (element.current.open = false);
+  const close = () => {
+    if (element.current === null) return;
+    if (element.current.contains(document.activeElement)) element.current.querySelector("summary")?.focus();
+    element.current.open = false;
+  };
 
   /** @param {KeyboardEvent} event */
   function key(event) {
     if (event.key !== "Escape" || !element.current?.open) return;
     event.stopPropagation();
     close();
-    element.current.querySelector("summary")?.focus();
   }
+  // Closed before what was chosen is done: a dialog that it opens gives the focus back to where it is then.
   return html`<details class="talk-menu" ref=${element} onKeyDown=${key}>
     <summary class="icon-button" aria-label=${label} title=${label}><${Icon} name="more" /></summary>
-    <div class="talk-menu-items" onClick=${close}>${children}</div>
+    <div class="talk-menu-items" onClickCapture=${close}>${children}</div>
   </details>`;
 }

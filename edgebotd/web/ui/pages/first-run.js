@@ -10,7 +10,7 @@ import { Connected, ConnectForm, Field } from "./connect.js";
 const BUILT_IN = "echo";
 
 /** @param {{step: number, title: string, children: any}} props */
-const Screen = ({ step, title, children }) => html`<main class="first" id="main"><p class="muted small">edgebotd · ${t("first.step", { step, steps: 3 })}</p><h1>${title}</h1>${children}</main>`;
+const Screen = ({ step, title, children }) => html`<main class="first" id="main" tabindex="-1"><p class="muted small">edgebotd · ${t("first.step", { step, steps: 3 })}</p><h1>${title}</h1>${children}</main>`;
 
 /** @param {{code: string, onSignedIn: () => void}} props */
 export function MakeAdmin({ code, onSignedIn }) {

@@ -37,10 +37,13 @@ export function MeMenu() {
   const name = me.value?.name ?? "";
   const close = () => panel.current?.hidePopover();
   useEffect(close, [route.value]);
+  // Gone on with Tab, it would cover what has the focus then.
+  const left = (/** @type {EventTarget | null} */ to) => to instanceof Element && !panel.current?.contains(to) && to.getAttribute("popovertarget") !== id && close();
   return html`
     <button type="button" class="me" popovertarget=${id} aria-expanded=${open} aria-controls=${id}>
       <${Icon} name="user" /><span class="cut wide" dir="auto">${name}</span><span class="visually-hidden">${t("nav.me")}</span><${Icon} name="down" /></button>
     <div ref=${panel} id=${id} popover="auto" class="menu" role="group" aria-label=${t("nav.me")}
+      onFocusOut=${(/** @type {FocusEvent} */ event) => left(event.relatedTarget)}
       onToggle=${(/** @type {any} */ event) => setOpen(event.newState === "open")}>
       <p class="menu-who"><strong dir="auto">${name}</strong> <span class="muted">${me.value?.userId}</span></p>
       ${surface.value === "dashboard" && html`<a class="menu-row" href="/account"><${Icon} name="user" />${t("nav.account")}</a>`}

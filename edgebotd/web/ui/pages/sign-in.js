@@ -33,7 +33,7 @@ export function SignIn({ onDone, trouble = null, ended = false, setup = null }) 
     }
   }
 
-  return html`<main class="first" id="main">
+  return html`<main class="first" id="main" tabindex="-1">
     <p class="muted small">edgebotd</p>
     <h1>${setup ? t("signIn.choose") : t("signIn.title")}</h1>
     ${ended && html`<p>${t("signIn.ended")}</p>`}

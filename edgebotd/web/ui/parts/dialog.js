@@ -1,7 +1,8 @@
 // Dialogs are the browser's own: it keeps the focus inside, and Esc closes them.
 
-import { html, render, useEffect, useRef, useState } from "../lib.js";
+import { html, render, useLayoutEffect, useRef, useState } from "../lib.js";
 import { t } from "../strings.js";
+import { showDialog } from "./focus.js";
 
 // Not `useId`: what `confirm` draws is a tree of its own, whose ids begin anew.
 let count = 0;
@@ -14,11 +15,10 @@ let count = 0;
 export function Dialog({ title, onClose, children, className = "" }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const [id] = useState(() => `dialog-${(count += 1)}`);
-  useEffect(() => {
-    element.current?.showModal();
-  }, []);
+  // At once, so that what is typed next goes there.
+  useLayoutEffect(() => showDialog(/** @type {HTMLDialogElement} */ (element.current)), []);
   return html`
-    <dialog ref=${element} class=${`dialog ${className}`} aria-labelledby=${id} onClose=${onClose}>
+    <dialog ref=${element} class=${`dialog ${className}`} aria-labelledby=${id} tabindex="-1" onClose=${onClose}>
       <h2 id=${id}>${title}</h2>
       ${children}
     </dialog>`;

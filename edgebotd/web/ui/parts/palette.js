@@ -2,7 +2,7 @@
 
 import { call, path, Problem, query } from "../api.js";
 import { botList, me, surface } from "../house.js";
-import { html, useEffect, useId, useMemo, useRef, useState } from "../lib.js";
+import { html, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
 import { ordered } from "../pages/order.js";
 import { favourites } from "../preferences.js";
 import { navigate } from "../router.js";
@@ -10,11 +10,13 @@ import { signOut } from "../session.js";
 import { theme, THEMES } from "../settings.js";
 import { t } from "../strings.js";
 import { talk } from "../talk.js";
+import { keepFocus, showDialog } from "./focus.js";
 import { keysShown, paletteShown } from "./keys.js";
 import { Icon } from "./icon.js";
 
 const SHOWN = 40;
 const ASKED_BOTS = 12;
+const ADMIN_PARTS = /** @type {const} */ (["users", "tokens", "sessions", "connections", "audit", "events", "config"]);
 
 /** @typedef {{id: string, group: "bots" | "conversations" | "pages" | "actions", label: string, note?: string, run: () => void}} Entry */
 
@@ -53,7 +55,10 @@ function places() {
   if (all) {
     entries.push({ id: "page-home", group: "pages", label: t("nav.dashboard"), run: go("/") });
     entries.push({ id: "page-chat", group: "pages", label: t("nav.chat"), run: go("/chat") });
-    if (me.value?.admin) entries.push({ id: "page-admin", group: "pages", label: t("nav.admin"), run: go("/admin") });
+    if (me.value?.admin) {
+      entries.push({ id: "page-admin", group: "pages", label: t("nav.admin"), run: go("/admin") });
+      for (const part of ADMIN_PARTS) entries.push({ id: `page-${part}`, group: "pages", label: t(`admin.${part}`), note: t("nav.admin"), run: go(`/admin/${part}`) });
+    }
     entries.push({ id: "page-account", group: "pages", label: t("nav.account"), run: go("/account") });
     if (me.value?.admin) entries.push({ id: "do-connect", group: "actions", label: t("connect.title"), run: go("/?connect") });
   }
@@ -96,8 +101,9 @@ export function Palette() {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const [said, setSaid] = useState(/** @type {Entry[]} */ ([]));
+  // At once, so that what is typed next goes there.
+  useLayoutEffect(() => showDialog(/** @type {HTMLDialogElement} */ (dialog.current)), []);
   useEffect(() => {
-    dialog.current?.showModal();
     const abort = new AbortController();
     conversations(abort.signal).then(setSaid, (error) => {
       if (!abort.signal.aborted) throw error;
@@ -120,6 +126,8 @@ export function Palette() {
   const close = () => (paletteShown.value = false);
   /** @param {Entry} entry */
   const take = (entry) => {
+    // Who goes somewhere goes on there, and not where one was.
+    if (entry.group !== "actions" && dialog.current) keepFocus(dialog.current);
     close();
     entry.run();
   };

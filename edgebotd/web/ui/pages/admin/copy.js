@@ -1,19 +1,22 @@
 // A text to take along: shown whole, copied by a button.
 
-import { html, useId, useRef, useState } from "../../lib.js";
+import { html, useEffect, useId, useRef, useState } from "../../lib.js";
 import { copy } from "../../parts/copy.js";
 import { Icon } from "../../parts/icon.js";
 import { t } from "../../strings.js";
 
-/** @param {{text: string, label: string}} props */
-export function CopyField({ text, label }) {
+/** @param {{text: string, label: string, taken?: boolean}} props `taken`: it was just made, to be taken along at once */
+export function CopyField({ text, label, taken = false }) {
   const id = useId();
   const field = useRef(/** @type {HTMLInputElement | null} */ (null));
   const [done, setDone] = useState(/** @type {boolean | null} */ (null));
+  useEffect(() => {
+    if (taken) field.current?.focus();
+  }, [text]);
   async function take() {
-    const taken = await copy(text);
-    setDone(taken);
-    if (!taken) field.current?.select();
+    const done = await copy(text);
+    setDone(done);
+    if (!done) field.current?.select();
   }
   return html`<div class="field"><label for=${id}>${label}</label>
     <div class="admin-copy">

@@ -32,7 +32,7 @@ function Link({ user }) {
   if (made?.userId !== user.id) return null;
   return html`<section class="admin-once" aria-label=${t("admin.user.link")}>
     <p>${t("admin.user.linkText", { name: user.name, until: full(made.expiresAt) })}</p>
-    <${CopyField} label=${t("admin.user.link")} text=${made.text} />
+    <${CopyField} label=${t("admin.user.link")} text=${made.text} taken />
     <div><button class="button" onClick=${() => (link.value = null)}>${t("admin.done")}</button></div>
   </section>`;
 }
