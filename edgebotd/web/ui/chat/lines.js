@@ -166,7 +166,7 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
     }
   }
   for (const entry of waiting) {
-    rows.push(html`<${Leaving} key=${`p:${entry.id}`} entry=${entry} onAgain=${() => outboxDoing.again(entry)} onEdit=${() => outboxDoing.edit(entry)} onWithdraw=${() => outboxDoing.withdraw(entry)} />`);
+    rows.push(html`<${Leaving} key=${`p:${entry.id}`} entry=${entry} chat=${doing.chat} onAgain=${() => outboxDoing.again(entry)} onEdit=${() => outboxDoing.edit(entry)} onWithdraw=${() => outboxDoing.withdraw(entry)} />`);
   }
   const fresh = (timeline?.unseen.value ?? 0) + messages.filter((message) => (message.seq ?? 0) > seenSeq.current && message.userId !== owner()).length;
   const behind = timeline !== null && timeline !== undefined && !timeline.atEnd;

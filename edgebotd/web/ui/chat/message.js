@@ -119,9 +119,9 @@ export function Asked({ message, run, doing, found }) {
 /**
  * A message that the daemon does not have yet.
  *
- * @param {{entry: import("./outbox.js").Entry, onAgain: () => void, onEdit: () => void, onWithdraw: () => void}} props
+ * @param {{entry: import("./outbox.js").Entry, chat: boolean, onAgain: () => void, onEdit: () => void, onWithdraw: () => void}} props `chat`: may write
  */
-export function Leaving({ entry, onAgain, onEdit, onWithdraw }) {
+export function Leaving({ entry, chat, onAgain, onEdit, onWithdraw }) {
   const known = entry.code === "too_old" || entry.code === "files_lost" ? t(`chat.outbox.${entry.code}`) : entry.refused;
   return html`<article class="row asked leaving" data-id=${entry.id} aria-label=${t("chat.you")}>
     <header><strong>${t("chat.you")}</strong><${Time} at=${entry.at} />
@@ -130,7 +130,7 @@ export function Leaving({ entry, onAgain, onEdit, onWithdraw }) {
     ${entry.files.map((file, index) => html`<div class="file" key=${index}><${Icon} name="file" /><span class="file-name" dir="auto">${file.name}</span><span class="muted">${size(file.size)}</span></div>`)}
     ${entry.refused !== null && html`<p class="said-error" role="alert"><${Icon} name="warning" /><span>${known}</span></p>`}
     <footer class="always">
-      ${entry.refused !== null && html`<button class="act" onClick=${onAgain}><${Icon} name="retry" />${t("chat.outbox.again")}</button>
+      ${entry.refused !== null && chat && html`<button class="act" onClick=${onAgain}><${Icon} name="retry" />${t("chat.outbox.again")}</button>
         <button class="act" onClick=${onEdit}><${Icon} name="edit" />${t("chat.edit")}</button>`}
       <button class="act" onClick=${onWithdraw}><${Icon} name="trash" />${t("chat.outbox.withdraw")}</button>
     </footer>
