@@ -144,7 +144,7 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
         input.value = "";
       }} />
         <button type="button" class="icon-button" title=${t("chat.files.add")} onClick=${() => picker.current?.click()}><${Icon} name="attach" label=${t("chat.files.add")} /></button>`}
-      <textarea ref=${field} rows="1" dir="auto" value=${text} placeholder=${t("chat.compose", { name })} aria-label=${t("chat.compose", { name })} maxlength="500000"
+      <textarea ref=${field} data-write rows="1" dir="auto" value=${text} placeholder=${t("chat.compose", { name })} aria-label=${t("chat.compose", { name })} maxlength="500000"
         enterkeyhint=${touch.matches ? "enter" : "send"} onInput=${(/** @type {Event} */ event) => change(/** @type {HTMLTextAreaElement} */ (event.currentTarget).value)}
         onKeyDown=${key} onPaste=${paste}></textarea>
       ${going && html`<button type="button" class="button" disabled=${stopping} onClick=${stop}><${Icon} name="stop" filled />${stopping ? t("chat.stopping") : t("chat.stop")}</button>`}

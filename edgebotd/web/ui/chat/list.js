@@ -3,6 +3,7 @@
 import { botList, bots, may } from "../house.js";
 import { html, useEffect, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
+import { leaveFilter } from "../parts/keys.js";
 import { Failed, Loading } from "../parts/loaded.js";
 import { say } from "../parts/toast.js";
 import { t } from "../strings.js";
@@ -30,7 +31,7 @@ export function Unread({ count }) {
 function Line({ row, here }) {
   const { conversation } = row;
   const at = changedAt(row);
-  return html`<li><a class="conversation" href=${chatPath(conversation.botId, conversation.id)} aria-current=${here ? "page" : null}>
+  return html`<li><a class="conversation" data-row href=${chatPath(conversation.botId, conversation.id)} aria-current=${here ? "page" : null}>
     <span class="conversation-title" dir="auto">${titleOf(row) || t("chat.untitled")}</span>
     <time title=${full(at)} datetime=${new Date(at).toISOString()}>${when(at)}</time>
     <span class="conversation-last" dir="auto">${conversation.source !== "edgebotd" && html`<span class="badge">${conversation.source}</span> `}${preview(row)}</span>
@@ -59,7 +60,8 @@ export function List({ botId, conversationId }) {
 
   useEffect(() => {
     if (end === null) return;
-    const observer = new IntersectionObserver(([entry]) => entry.isIntersecting && conversations.loadMore(), { rootMargin: "400px" });
+    const around = { root: end.closest(".list-rows"), rootMargin: "400px" };
+    const observer = new IntersectionObserver(([entry]) => entry.isIntersecting && conversations.loadMore(), around);
     observer.observe(end);
     return () => observer.disconnect();
   }, [end, more]);
@@ -70,9 +72,9 @@ export function List({ botId, conversationId }) {
       <h2 dir="auto">${bots.value.get(botId)?.name ?? botId}</h2>
       ${may(botId, "chat") && html`<a class="button" href=${chatPath(botId, NEW)}><${Icon} name="add" />${t("chat.newShort")}</a>`}
     </div>
-    <div class="list-search"><${Icon} name="search" /><input class="input" type="search" data-search value=${text} aria-label=${t("chat.search")} placeholder=${t("chat.search")} dir="auto"
+    <div class="list-search"><${Icon} name="search" /><input class="input" type="search" data-filter value=${text} aria-label=${t("chat.search")} placeholder=${t("chat.search")} dir="auto"
       onInput=${(/** @type {Event} */ event) => setText(/** @type {HTMLInputElement} */ (event.currentTarget).value)}
-      onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Escape" && (event.stopPropagation(), setText(""))} /></div>
+      onKeyDown=${(/** @type {KeyboardEvent} */ event) => leaveFilter(event, () => setText(""))} /></div>
     <div class="list-rows">
       ${state === "loading" && html`<${Loading} rows=${5} />`}
       ${state === "failed" && conversations.error.value && html`<${Failed} error=${conversations.error.value} retry=${() => conversations.load()} />`}
@@ -89,7 +91,7 @@ export function List({ botId, conversationId }) {
 export function BotChoice() {
   return html`<nav class="list bots" aria-label=${t("chat.allBots")}>
     <div class="list-head"><h2>${t("chat.allBots")}</h2></div>
-    <div class="list-rows"><ul>${botList.value.map((bot) => html`<li key=${bot.botId}><a class="conversation" href=${chatPath(bot.botId)}>
+    <div class="list-rows"><ul>${botList.value.map((bot) => html`<li key=${bot.botId}><a class="conversation" data-row href=${chatPath(bot.botId)}>
       <span class="conversation-title" dir="auto">${bot.name}</span><time>${age(bot.sinceAt)}</time>
       <span class="conversation-last">${t(`chat.bot.${bot.state}`)}</span></a></li>`)}</ul></div>
     <${Telling} />

@@ -34,7 +34,7 @@ export function Marked({ text, ranges }) {
 function HitLine({ hit, tellBot }) {
   const { message } = hit;
   const who = message.role === "user" ? (message.userId ?? message.source) : (bots.value.get(message.botId)?.name ?? message.botId);
-  return html`<li><a class="conversation hit" href=${chatPath(message.botId, message.conversationId, message.id)}>
+  return html`<li><a class="conversation hit" data-row href=${chatPath(message.botId, message.conversationId, message.id)}>
     <span class="conversation-title" dir="auto">${who}${tellBot && message.role === "user" ? ` → ${bots.value.get(message.botId)?.name ?? message.botId}` : ""}</span>
     <time title=${full(message.createdAt)} datetime=${new Date(message.createdAt).toISOString()}>${when(message.createdAt)}</time>
     <span class="conversation-last" dir="auto"><${Marked} text=${hit.snippet} ranges=${hit.ranges} /></span></a></li>`;

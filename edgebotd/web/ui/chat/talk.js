@@ -5,6 +5,7 @@ import { bots, may } from "../house.js";
 import { html, signal, useEffect, useRef, useState } from "../lib.js";
 import { confirm, Dialog } from "../parts/dialog.js";
 import { Icon } from "../parts/icon.js";
+import { enterList } from "../parts/keys.js";
 import { useLoaded } from "../parts/loaded.js";
 import { sayError } from "../parts/toast.js";
 import { navigate } from "../router.js";
@@ -227,7 +228,7 @@ export function Talk({ botId, conversationId }) {
       ${chat
         ? html`<${Composer} botId=${botId} name=${name} conversationId=${conversationId} target=${{ conversationId: fresh ? null : conversationId, group }} rules=${rules}
             prefill=${prefill} going=${going !== undefined} stopping=${going?.state === "stopping"} onStop=${() => going && stop(going.runId)}
-            onLeave=${() => navigate(chatPath(botId))} onEditLast=${() => last && edit(last)} onSent=${() => setSent((count) => count + 1)} />`
+            onLeave=${() => (fresh ? enterList() : navigate(chatPath(botId)))} onEditLast=${() => last && edit(last)} onSent=${() => setSent((count) => count + 1)} />`
         : html`<p class="talk-notice">${t("chat.viewOnly", { name })}</p>`}
     </div>
     <div class="visually-hidden" aria-live="polite">${told.value}</div>

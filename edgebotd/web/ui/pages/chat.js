@@ -42,11 +42,6 @@ export function ChatPage({ botId, conversationId }) {
   useEffect(() => {
     if (botId === null) return;
     const key = (/** @type {KeyboardEvent} */ event) => {
-      const typing = event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable]");
-      if (event.key === "/" && !typing && !event.altKey && !event.ctrlKey && !event.metaKey) {
-        event.preventDefault();
-        /** @type {HTMLElement | null | undefined} */ (frame.current?.querySelector("[data-search]"))?.focus();
-      }
       if (!event.altKey || event.ctrlKey || event.metaKey || (event.key !== "ArrowUp" && event.key !== "ArrowDown")) return;
       const ids = conversationsOf(botId).sorted.map((row) => row.conversation.id);
       const here = ids.indexOf(shown ?? "");

@@ -3,6 +3,7 @@
 import { botList, busy, known, me, needsPerson } from "../house.js";
 import { html, useEffect, useMemo, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
+import { leaveFilter } from "../parts/keys.js";
 import { lazy } from "../parts/lazy.js";
 import { Empty, Loading } from "../parts/loaded.js";
 import { doing } from "../parts/state.js";
@@ -53,7 +54,7 @@ function Bar({ sort, setSort, text, setText }) {
   return html`<div class="dash-bar"><h1>${t("dash.title")}</h1>
     <input class="input filter" type="search" data-filter aria-label=${t("dash.filter")} placeholder=${t("dash.filter")} value=${text}
       onInput=${(/** @type {any} */ event) => setText(event.target.value)}
-      onKeyDown=${(/** @type {any} */ event) => event.key === "Escape" && (setText(""), event.target.blur())} />
+      onKeyDown=${(/** @type {KeyboardEvent} */ event) => leaveFilter(event, () => setText(""))} />
     <label class="sort"><span class="visually-hidden">${t("dash.sort")}</span>
       <select class="input" value=${sort} onChange=${(/** @type {any} */ event) => setSort(event.target.value)}>
         ${SORTS.map((one) => html`<option key=${one} value=${one}>${t(`dash.sort.${one}`)}</option>`)}</select></label>

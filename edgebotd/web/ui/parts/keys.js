@@ -7,6 +7,7 @@ import { navigate } from "../router.js";
 import { letterKeys } from "../settings.js";
 import { t } from "../strings.js";
 import { Dialog } from "./dialog.js";
+import { undoLast } from "./toast.js";
 
 const SECOND_MS = 1500;
 
@@ -26,15 +27,66 @@ const PLACES = { d: "/", c: "/chat", a: "/admin" };
 
 /** @param {EventTarget | null} target */
 function typing(target) {
-  return target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]:not([contenteditable=false])");
+  return target instanceof HTMLElement
+    && target.matches("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]:not([contenteditable=false])");
+}
+
+/** What is seen of what a selector means. @param {string} selector @param {ParentNode} [within] */
+const visible = (selector, within = document) =>
+  /** @type {HTMLElement[]} */ ([...within.querySelectorAll(selector)]).filter((one) => one.checkVisibility({ visibilityProperty: true }));
+
+/** All of a row, whose mark may stand on its link. @param {HTMLElement} row */
+const whole = (row) => row.closest("[role=row], li") ?? row;
+
+const rowsShown = () => visible("[data-row]");
+
+/** @param {HTMLElement[]} rows */
+const rowAt = (rows) => rows.findIndex((row) => whole(row).contains(document.activeElement));
+
+/** Put the focus on a row: on what leads further, where there is such a thing. @param {HTMLElement | undefined} row */
+function enter(row) {
+  const target = row?.matches("a, summary") ? row : (row?.querySelector(".admin-main a, input:checked") ?? row);
+  /** @type {HTMLElement | undefined} */ (target)?.focus();
 }
 
 /** Move the focus through the rows of the list that is shown. @param {1 | -1} step */
 function moveRow(step) {
-  const rows = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[data-row]")]).filter((row) => row.offsetParent !== null);
-  const at = rows.findIndex((row) => row === document.activeElement || row.closest("[role=row], li")?.contains(document.activeElement));
-  const next = rows[at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + step))];
-  next?.focus();
+  const rows = rowsShown();
+  const at = rowAt(rows);
+  enter(rows[at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + step))]);
+}
+
+/** Put the focus on the first row. @returns {boolean} whether there is one */
+export function enterList() {
+  const [first] = rowsShown();
+  enter(first);
+  return first !== undefined;
+}
+
+/** Begin to write: to the bot of the row that one is at, else where the page has a field for it. */
+function write() {
+  const rows = rowsShown();
+  const row = rows[rowAt(rows)];
+  const field = (row && visible("[data-write]", whole(row))[0]) ?? visible("[data-write]")[0];
+  field?.focus();
+  return field !== undefined;
+}
+
+/**
+ * In a field that filters a list: Esc empties it, and both Esc and the arrow lead into the list.
+ *
+ * @param {KeyboardEvent} event @param {() => void} empty
+ */
+export function leaveFilter(event, empty) {
+  if (event.isComposing || (event.key !== "Escape" && event.key !== "ArrowDown")) return;
+  event.preventDefault();
+  event.stopPropagation();
+  if (event.key === "Escape") empty();
+  const field = /** @type {HTMLElement} */ (event.target);
+  // Rows that were hidden are drawn first.
+  setTimeout(() => {
+    if (!enterList() && event.key === "Escape") field.blur();
+  });
 }
 
 let first = { key: "", at: 0 };
@@ -56,16 +108,26 @@ function letter(event) {
     case "k":
       moveRow(event.key === "j" ? 1 : -1);
       return true;
+    case "m":
+      return write();
+    case "z":
+      return undoLast();
     case "?":
       keysShown.value = true;
       return true;
     case "/": {
-      const filter = /** @type {HTMLElement | null} */ (document.querySelector("[data-filter]"));
+      const [filter] = visible("[data-filter]");
       filter?.focus();
-      return filter !== null;
+      return filter !== undefined;
     }
   }
   return false;
+}
+
+/** With nothing focused a key that scrolls would scroll nothing, as the document itself has no more than the window. @param {KeyboardEvent} event */
+function scrolls({ key }) {
+  if (document.activeElement !== document.body || !/^(Page|Arrow)(Up|Down)$|^(Home|End| )$/.test(key)) return;
+  document.getElementById("main")?.focus({ preventScroll: true });
 }
 
 /** Listen from now on. */
@@ -77,7 +139,9 @@ export function startKeys() {
       paletteShown.value = !paletteShown.value;
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || letterKeys.value === "off") return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    scrolls(event);
+    if (letterKeys.value === "off") return;
     if (typing(event.target) || document.querySelector("dialog[open]")) return;
     if (letter(event)) event.preventDefault();
   });
@@ -89,8 +153,11 @@ function list() {
     [[PALETTE_KEY], t("keys.find")],
     [["g", "d"], t("keys.dashboard")],
     [["g", "c"], t("keys.chat")],
+    ...(me.value?.admin ? [/** @type {[string[], string]} */ ([["g", "a"], t("keys.admin")])] : []),
     [["j", "k"], t("keys.rows")],
     [["/"], t("keys.filter")],
+    [["m"], t("keys.write")],
+    [["z"], t("keys.undo")],
     [["?"], t("keys.list")],
     [["Esc"], t("keys.close")],
   ];

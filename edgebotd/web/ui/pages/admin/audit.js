@@ -16,6 +16,7 @@ import { Table } from "./table.js";
 const PAGE = 100;
 const PAGES_AT_ONCE = 10; // how far one look reaches back for rows that a filter hides
 const ENOUGH = 50;
+const NEAR = "400px"; // below the view: whoever goes down row by row never sees the end itself
 
 /**
  * @typedef {{id: number, at: number, actor: string, actorKind: string, action: string, subject: string, botId: string | null,
@@ -87,6 +88,9 @@ function refine(change, filter) {
 function Filters({ filter }) {
   const users = useLoaded(loadUsers, []);
   const names = [...new Set([...(users.value ?? []).map((user) => user.id), "local", "system", ...(filter.user ? [filter.user] : [])])];
+  const bots = botList.value.map((bot) => ({ id: bot.botId, text: bot.name }));
+  // One that is gone, or that is asked for by a link.
+  if (filter.bot && !bots.some((bot) => bot.id === filter.bot)) bots.push({ id: filter.bot, text: filter.bot });
   /** @param {keyof Filter} name @param {string} label @param {{id: string, text: string}[]} options */
   const choice = (name, label, options) => html`<label class="field"><span>${label}</span>
     <select class="input" value=${filter[name]} onChange=${(/** @type {any} */ event) => refine({ [name]: event.target.value }, filter)}>
@@ -94,7 +98,7 @@ function Filters({ filter }) {
       ${options.map(({ id, text }) => html`<option key=${id} value=${id} selected=${filter[name] === id}>${text}</option>`)}</select></label>`;
   return html`<div class="admin-filters" role="search">
     ${choice("user", t("admin.users.user"), names.map((id) => ({ id, text: id })))}
-    ${choice("bot", t("admin.bot"), botList.value.map((bot) => ({ id: bot.botId, text: bot.name })))}
+    ${choice("bot", t("admin.bot"), bots)}
     ${choice("group", t("admin.audit.group"), /** @type {Group[]} */ (Object.keys(GROUPS)).map((id) => ({ id, text: t(`admin.audit.group.${id}`) })))}
   </div>`;
 }
@@ -105,7 +109,7 @@ function End({ onSeen }) {
   useEffect(() => {
     const observer = new IntersectionObserver((entries) => {
       if (entries.some((entry) => entry.isIntersecting)) onSeen();
-    });
+    }, { root: element.current?.closest(".page") ?? null, rootMargin: NEAR });
     if (element.current) observer.observe(element.current);
     return () => observer.disconnect();
   }, [onSeen]);

@@ -4,6 +4,7 @@ import { call } from "../../api.js";
 import { html, useState } from "../../lib.js";
 import { Empty } from "../../parts/loaded.js";
 import { t } from "../../strings.js";
+import { FilterField } from "./filter.js";
 import { Head, Shown, useFresh, word } from "./live.js";
 import { Table } from "./table.js";
 
@@ -49,8 +50,7 @@ function Settings({ answer }) {
   return html`
     <p>${answer.file ? t("admin.config.file", { file: answer.file }) : t("admin.config.noFile")}</p>
     <div class="admin-filters" role="search">
-      <label class="field admin-grows"><span>${t("admin.filter")}</span>
-        <input class="input" type="search" value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} /></label>
+      <${FilterField} text=${text} setText=${setText} />
       <label class="admin-pick"><input type="checkbox" checked=${changed} onChange=${() => setChanged(!changed)} /><span>${t("admin.config.changed")}</span></label>
     </div>
     ${[...grouped(shown)].map(([name, items]) => html`<section key=${name} class="admin-settings">

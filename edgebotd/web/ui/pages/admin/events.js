@@ -7,7 +7,7 @@ import { Empty } from "../../parts/loaded.js";
 import { say } from "../../parts/toast.js";
 import { useSocketEvent } from "../../socket.js";
 import { language, t } from "../../strings.js";
-
+import { FilterField } from "./filter.js";
 import { Head } from "./live.js";
 import { Rate } from "./rate.js";
 import { passes, Tail } from "./tail.js";
@@ -51,7 +51,7 @@ class Row extends Component {
     const { entry } = this.props;
     const whole = this.state.open && JSON.stringify(entry.event, null, 2);
     return html`<li class="admin-event"><details onToggle=${this.#toggled}>
-      <summary><time>${stamp(entry.at)}</time> <b>${entry.type}</b> <span class="admin-event-bot">${entry.botId}</span> <code>${entry.line}</code></summary>
+      <summary data-row><time>${stamp(entry.at)}</time> <b>${entry.type}</b> <span class="admin-event-bot">${entry.botId}</span> <code>${entry.line}</code></summary>
       ${whole && html`<div class="admin-event-whole"><button class="button admin-act" onClick=${() => take(whole)}><${Icon} name="copy" />${t("admin.copy")}</button>
         <pre class="admin-json" tabindex="0">${whole}</pre></div>`}
     </details></li>`;
@@ -104,8 +104,7 @@ export function Events() {
     <div class="admin-filters" role="search">
       ${choice("type", t("admin.events.type"), known.types)}
       ${choice("bot", t("admin.bot"), known.bots)}
-      <label class="field admin-grows"><span>${t("admin.events.contains")}</span>
-        <input class="input" type="search" value=${filter.text} onInput=${(/** @type {any} */ event) => setFilter({ ...filter, text: event.target.value })} /></label>
+      <${FilterField} label=${t("admin.events.contains")} text=${filter.text} setText=${(/** @type {string} */ text) => setFilter({ ...filter, text })} />
     </div>
     <div class="admin-line">
       <button class="button" onClick=${() => (held ? setHeld(null) : hold())}>

@@ -5,7 +5,7 @@ import { t } from "../../strings.js";
 
 /**
  * @typedef {{id: string, name: string, admin: boolean, disabled: boolean, hasPassword: boolean, grants: Record<string, string>,
- *   sessions: number, tokens: number, createdAt: number}} UserInfo `GET /api/users`
+ *   sessions: number, tokens: number, createdAt: number, lastSeenAt: number | null}} UserInfo `GET /api/users`
  */
 
 /** What the daemon takes at least; it has the last word. */

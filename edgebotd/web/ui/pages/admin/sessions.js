@@ -65,7 +65,8 @@ const columns = (all, reload) => /** @type {import("./table.js").Column<SessionI
 /** @param {{items: SessionInfo[], all: boolean, reload: () => void}} props */
 export function SessionTable({ items, all, reload }) {
   return html`<${Table} label=${t("admin.sessions")} columns=${columns(all, reload)} rows=${items} order=${{ key: "seen", down: true }}
-    id=${(/** @type {SessionInfo} */ one) => one.id} empty=${t("admin.sessions.none")} />`;
+    id=${(/** @type {SessionInfo} */ one) => one.id} empty=${t("admin.sessions.none")}
+    words=${(/** @type {SessionInfo} */ one) => `${one.userId ?? ""} ${device(one.userAgent)} ${one.address ?? ""}`} />`;
 }
 
 export function Sessions() {

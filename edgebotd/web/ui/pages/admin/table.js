@@ -4,6 +4,8 @@ import { html, useMemo, useState } from "../../lib.js";
 import { Icon } from "../../parts/icon.js";
 import { Empty } from "../../parts/loaded.js";
 import { language, t } from "../../strings.js";
+import { fits } from "../order.js";
+import { Filter, MANY } from "./filter.js";
 
 /**
  * @template Row
@@ -46,12 +48,17 @@ export function sorted(rows, columns, order) {
 /**
  * @template Row
  * @param {{label: string, columns: Column<Row>[], rows: Row[], id: (row: Row) => string | number, order?: Order | null,
- *   empty?: string}} props `order` is the one to begin with
+ *   empty?: string, words?: (row: Row) => string}} props `order` is the one to begin with; `words` is what a filter looks at, which is
+ *   there where there are many
  */
-export function Table({ label, columns, rows, id, order: first = null, empty = t("admin.none") }) {
+export function Table({ label, columns, rows: all, id, order: first = null, empty = t("admin.none"), words }) {
   const [order, setOrder] = useState(first);
-  const shown = useMemo(() => sorted(rows, columns, order), [rows, order, language.value]);
-  if (!rows.length) return html`<${Empty} text=${empty} />`;
+  const [text, setText] = useState("");
+  const filtered = words !== undefined && (all.length > MANY || text !== "");
+  const rows = filtered ? all.filter((row) => fits(words(row), text)) : all;
+  const shown = useMemo(() => sorted(rows, columns, order), [all, text, order, language.value]);
+  const filter = filtered && html`<${Filter} text=${text} setText=${setText} />`;
+  if (!rows.length) return html`${filter}<${Empty} text=${all.length ? t("admin.noMatch") : empty} />`;
 
   /** @param {Column<Row>} column */
   function head(column) {
@@ -62,12 +69,12 @@ export function Table({ label, columns, rows, id, order: first = null, empty = t
   }
 
   // The roles stand there in words because a phone's layout takes away what a table's elements mean by themselves.
-  return html`<table class="admin-rows" role="table" aria-label=${label}>
+  return html`${filter}<table class="admin-rows" role="table" aria-label=${label}>
     <thead role="rowgroup"><tr role="row">${columns.map((column) => html`
       <th key=${column.key} role="columnheader" scope="col" class=${`${kind(column.as)} ${column.sort ? "admin-sorts" : ""}`}
         aria-sort=${order?.key === column.key ? (order.down ? "descending" : "ascending") : null}>${head(column)}</th>`)}</tr></thead>
     <tbody role="rowgroup">${shown.map((row) => html`
-      <tr key=${id(row)} role="row">${columns.map((column) => html`
+      <tr key=${id(row)} role="row" data-row tabindex="-1">${columns.map((column) => html`
         <td key=${column.key} role="cell" class=${kind(column.as)} data-label=${column.as === "main" || column.as === "actions" ? null : column.label}>
           ${column.cell(row)}</td>`)}</tr>`)}</tbody>
   </table>`;

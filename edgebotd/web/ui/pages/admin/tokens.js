@@ -64,12 +64,13 @@ export function TokenList({ all, user = null, head }) {
   return html`${head(add)}
     ${made && html`<section class="admin-once" aria-label=${t("admin.tokens.secret")}>
       <p>${t("admin.tokens.once", { name: made.name })}</p>
-      <${CopyField} label=${t("admin.tokens.secret")} text=${made.token} />
+      <${CopyField} label=${t("admin.tokens.secret")} text=${made.token} taken />
       <div><button class="button" onClick=${() => setMade(null)}>${t("admin.done")}</button></div>
     </section>`}
     <${Shown} from=${tokens}>${(/** @type {TokenInfo[]} */ items) => html`
       <${Table} label=${t("admin.tokens")} columns=${columns(all, tokens.reload)} id=${(/** @type {TokenInfo} */ token) => token.id}
-        rows=${items.filter((token) => user === null || token.userId === user)} empty=${t("admin.tokens.none")} />`}<//>
+        rows=${items.filter((token) => user === null || token.userId === user)} empty=${t("admin.tokens.none")}
+        words=${(/** @type {TokenInfo} */ token) => `${token.name} ${token.userId} ${token.scopes.join(" ")} ${token.bots?.join(" ") ?? ""}`} />`}<//>
     ${adding && html`<${NewToken} forOthers=${all} user=${user} onClose=${() => setAdding(false)}
       onMade=${(/** @type {{name: string, token: string}} */ token) => (setAdding(false), setMade(token), tokens.reload())} />`}`;
 }

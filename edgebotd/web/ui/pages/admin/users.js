@@ -7,7 +7,6 @@ import { Icon } from "../../parts/icon.js";
 import { navigate } from "../../router.js";
 import { t } from "../../strings.js";
 import { age, full } from "../../time.js";
-import { fits } from "../order.js";
 import { Head, Shown, useFresh, word } from "./live.js";
 import { loadUsers, MIN_PASSWORD, standing } from "./people.js";
 import { Table } from "./table.js";
@@ -31,6 +30,8 @@ const columns = () => /** @type {import("./table.js").Column<UserInfo>[]} */ ([
   { key: "state", label: t("admin.users.state"), cell: standing },
   { key: "sessions", label: t("admin.sessions"), as: "number", sort: (user) => user.sessions, cell: (user) => user.sessions },
   { key: "tokens", label: t("admin.tokens"), as: "number", sort: (user) => user.tokens, cell: (user) => user.tokens },
+  { key: "seen", label: t("admin.sessions.seen"), as: "number", sort: (user) => user.lastSeenAt,
+    cell: (user) => (user.lastSeenAt === null ? html`<span class="muted">${t("admin.never")}</span>` : html`<span title=${full(user.lastSeenAt)}>${age(user.lastSeenAt)}</span>`) },
   { key: "created", label: t("admin.created"), as: "number", sort: (user) => user.createdAt,
     cell: (user) => html`<span title=${full(user.createdAt)}>${age(user.createdAt)}</span>` },
 ]);
@@ -85,22 +86,16 @@ function AddUser({ onClose }) {
   <//>`;
 }
 
-// A list that is seen at once is not filtered.
-const MANY = 10;
-
 function Everybody() {
   const users = useFresh(loadUsers, []);
-  const [text, setText] = useState("");
   const [adding, setAdding] = useState(false);
   return html`
     <${Head} title=${t("admin.users")}>
       <button class="button primary" onClick=${() => setAdding(true)}><${Icon} name="add" />${t("admin.users.add")}</button>
     <//>
     <${Shown} from=${users}>${(/** @type {UserInfo[]} */ items) => html`
-      ${items.length > MANY && html`<div class="admin-filters" role="search"><label class="field admin-grows"><span>${t("admin.filter")}</span>
-        <input class="input" type="search" data-filter value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} /></label></div>`}
-      <${Table} label=${t("admin.users")} columns=${columns()} rows=${items.filter((user) => fits(`${user.name} ${user.id}`, text))} id=${(/** @type {UserInfo} */ user) => user.id}
-        order=${{ key: "user", down: false }} empty=${t("admin.users.none")} />`}<//>
+      <${Table} label=${t("admin.users")} columns=${columns()} rows=${items} id=${(/** @type {UserInfo} */ user) => user.id}
+        order=${{ key: "user", down: false }} words=${(/** @type {UserInfo} */ user) => `${user.name} ${user.id}`} />`}<//>
     ${adding && html`<${AddUser} onClose=${() => setAdding(false)} />`}`;
 }
 

@@ -31,6 +31,7 @@ export default {
   "admin.expires": "Läuft ab",
   "admin.details": "Einzelheiten",
   "admin.filter": "Filter",
+  "admin.noMatch": "Nichts passt zum Filter.",
   "admin.passwordHint": "Mindestens {n} Zeichen.",
 
   "admin.overview.version": "Version",
@@ -53,7 +54,6 @@ export default {
   "admin.users.state": "Zustand",
   "admin.users.admin": "Verwalter",
   "admin.users.everyBot": "jeden Bot",
-  "admin.users.none": "Kein Benutzer passt zum Filter.",
   "admin.users.noBot": "noch keinen Bot",
   "admin.users.disabled": "ausgesperrt",
   "admin.users.neverIn": "war noch nicht da",

@@ -31,6 +31,7 @@ export default {
   "admin.expires": "Expires",
   "admin.details": "Details",
   "admin.filter": "Filter",
+  "admin.noMatch": "Nothing passes the filter.",
   "admin.passwordHint": "At least {n} characters.",
 
   "admin.overview.version": "Version",
@@ -53,7 +54,6 @@ export default {
   "admin.users.state": "State",
   "admin.users.admin": "Administrator",
   "admin.users.everyBot": "every bot",
-  "admin.users.none": "No user passes the filter.",
   "admin.users.noBot": "no bot yet",
   "admin.users.disabled": "shut out",
   "admin.users.neverIn": "has not been in yet",
