@@ -1,6 +1,6 @@
 // What is known of a bot besides its chat, and what may be changed of it.
 
-import { call, path, Problem } from "../api.js";
+import { call, path, Problem, query } from "../api.js";
 import { may, me, needsPerson } from "../house.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { confirm, Dialog } from "../parts/dialog.js";
@@ -117,7 +117,8 @@ export function About({ bot }) {
     <div class="actions start">
       ${may(botId, "operate") && state !== "connected" && html`<${RetryButton} bot=${bot} />`}
       ${changeable && html`<button type="button" class="button" onClick=${() => edit(true)}>${t("bot.edit")}</button>
-        <button type="button" class="button danger" onClick=${() => remove(bot)}>${t("bot.remove")}</button>`}</div>
+        <button type="button" class="button danger" onClick=${() => remove(bot)}>${t("bot.remove")}</button>`}
+      ${me.value?.admin && html`<a class="link" href=${`/admin/audit${query({ bot: botId })}`}>${t("bot.audit")}</a>`}</div>
     ${editing && html`<${Edit} bot=${bot} detail=${detail} onClose=${() => (edit(false), reload())} />`}
   </div>`;
 }

@@ -106,6 +106,7 @@ export default {
   "feature.tools": "seine Werkzeuge bei der Arbeit zeigen",
   "feature.context": "frühere Nachrichten mitbekommen",
   "bot.edit": "Bearbeiten",
+  "bot.audit": "Was geschehen ist",
   "bot.edit.title": "{name} bearbeiten",
   "bot.edit.token": "Neues Token",
   "bot.edit.token.hint": "Leer: das jetzige bleibt.",

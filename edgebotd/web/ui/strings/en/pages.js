@@ -106,6 +106,7 @@ export default {
   "feature.tools": "show its tools at work",
   "feature.context": "be told earlier messages",
   "bot.edit": "Edit",
+  "bot.audit": "What happened",
   "bot.edit.title": "Edit {name}",
   "bot.edit.token": "New token",
   "bot.edit.token.hint": "Left empty, the present one stays.",
