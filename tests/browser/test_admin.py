@@ -374,7 +374,7 @@ def test_many_users_are_filtered(demo: Demo, page: Page) -> None:
     page.keyboard.type("number 11")
     expect(users.get_by_role("row")).to_have_count(2)
     users.get_by_label("Filter").fill("nobody at all")
-    expect(users.get_by_text("No user passes the filter.")).to_be_visible()
+    expect(users.get_by_text("Nothing passes the filter.")).to_be_visible()
 
 
 def test_a_plain_user_has_an_account_and_no_administration(two_bots: Demo, ada: Page) -> None:

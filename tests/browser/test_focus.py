@@ -32,10 +32,9 @@ def tab(browser: Browser, house: Demo) -> Iterator[Page]:
 
 
 @pytest.fixture
-def desk(tab: Page, house: Demo) -> Page:
-    """The tab at the dashboard, on a desk."""
+def desk(tab: Page) -> Page:
+    """The tab, on a desk."""
     tab.set_viewport_size(DESK)
-    show(tab, house, "/")
     return tab
 
 
@@ -179,6 +178,7 @@ def test_a_dialog_gives_the_focus_back_however_it_is_closed(desk: Page, house: D
 
 
 def test_a_menu_closes_behind_one_and_its_dialog_leads_back_to_it(desk: Page, house: Demo) -> None:
+    show(desk, house, "/")
     me = desk.get_by_role("button", name="Account and settings")
     me.press("Enter")
     dark = desk.get_by_role("radio", name="Dark")
@@ -237,6 +237,7 @@ def test_where_a_row_is_taken_away_the_next_one_has_the_focus(desk: Page, house:
 
 
 def test_a_row_that_moves_and_a_button_that_waits_keep_the_focus(desk: Page, house: Demo) -> None:
+    show(desk, house, "/")
     star = row(desk, "Zebra").locator(".c-star button")
     star.press("Enter")
     expect(desk.locator("main .bot-row:not(.bot-head)").first).to_contain_text("Zebra")
@@ -325,7 +326,7 @@ def test_the_heads_that_sort_are_large_enough_for_a_finger(tab: Page, house: Dem
             assert box is not None and box["width"] >= 44 and box["height"] >= 44, (part, head.inner_text(), box)
 
 
-def test_whoever_may_only_view_is_not_offered_to_send_again(browser: Browser, desk: Page, house: Demo) -> None:
+def test_whoever_may_only_view_is_not_offered_to_send_again(browser: Browser, tab: Page, house: Demo) -> None:
     with open_tabs(browser) as context:
         page = log_in(context, house, "ada")
         page.evaluate(
@@ -349,3 +350,15 @@ def test_users_show_when_they_were_last_seen(desk: Page, house: Demo) -> None:
     show(desk, house, "/admin/users")
     expect(desk.get_by_role("columnheader", name="Last seen")).to_be_visible()
     expect(row(desk, "admin")).to_contain_text("now")
+
+
+def test_a_bot_leads_to_what_the_audit_says_of_it(desk: Page, house: Demo) -> None:
+    show(desk, house, "/bots/ibis/about")
+    desk.get_by_role("link", name="What happened").press("Enter")
+    expect(desk).to_have_url(f"{house.origin}/admin/audit?bot=ibis")
+    expect(desk.get_by_role("combobox", name="Bot")).to_have_value("ibis")
+    expect(row(desk, "connected ibis")).to_be_visible()
+    expect(row(desk, "heron")).to_have_count(0)
+    # One that is gone by now is named all the same.
+    show(desk, house, "/admin/audit?bot=gone")
+    expect(desk.get_by_role("combobox", name="Bot")).to_have_value("gone")

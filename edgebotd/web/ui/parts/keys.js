@@ -82,11 +82,10 @@ export function leaveFilter(event, empty) {
   event.preventDefault();
   event.stopPropagation();
   if (event.key === "Escape") empty();
-  const field = /** @type {HTMLElement} */ (event.target);
-  // Rows that were hidden are drawn first.
-  setTimeout(() => {
-    if (!enterList() && event.key === "Escape") field.blur();
-  });
+  if (enterList() || event.key !== "Escape") return;
+  // Rows that it hid are drawn first; the next key is none of the field's in any case.
+  /** @type {HTMLElement} */ (event.target).blur();
+  setTimeout(() => document.activeElement === document.body && enterList());
 }
 
 let first = { key: "", at: 0 };
