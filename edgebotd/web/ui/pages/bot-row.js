@@ -34,7 +34,7 @@ export function BotRow({ bot }) {
   return html`<div class="bot-row" role="row">
     <div role="cell" class="c-star"><button type="button" class=${`icon-button ${starred ? "starred" : ""}`} aria-pressed=${starred} onClick=${() => toggleFavourite(botId)}>
       <${Icon} name="star" filled=${starred} label=${t("dash.favourite", { name })} /></button></div>
-    <div role="rowheader" class="c-name"><a data-row href=${`/bots/${botId}`} class="cut" dir="auto">${name}</a>
+    <div role="rowheader" class="c-name"><a data-row href=${`/bots/${botId}`} class="cut" dir="auto" title=${name}>${name}</a>
       ${unread > 0 && html`<span class="count">${unread > 99 ? "99+" : unread}<span class="visually-hidden"> ${t("nav.unread")}</span></span>`}</div>
     <div role="cell" class="c-state"><${State} bot=${bot} /></div>
     <div role="cell" class=${does ? "c-doing" : "c-doing muted resting"}><span class="cut" title=${does}>${does ?? t("doing.idle")}</span></div>

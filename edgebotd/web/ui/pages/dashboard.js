@@ -33,8 +33,8 @@ function Head() {
     <span role="columnheader" class="c-quick">${t("dash.col.quick")}</span></div>`;
 }
 
-/** @param {{sort: Sort, text: string}} props */
-function Bots({ sort, text }) {
+/** @param {{sort: Sort, text: string, all: () => void}} props `all` shows every bot again */
+function Bots({ sort, text, all }) {
   const list = botList.value;
   // Rows keep their places while bots merely begin and end something: what is looked at must not jump away.
   const key = list.map((bot) => `${bot.botId} ${bot.name} ${needsPerson(bot) ? "!" : bot.state === "disconnected"} ${sort === "busy" && busy(bot)}`).join();
@@ -46,7 +46,8 @@ function Bots({ sort, text }) {
   const shown = order.map((id) => byId.get(id)).filter((bot) => bot !== undefined).filter((bot) => fits(words(bot), text));
   return html`<div class="bots" role="table" aria-label=${t("dash.title")}><div role="rowgroup"><${Head} /></div>
       <div role="rowgroup">${shown.map((bot) => html`<${BotRow} key=${bot.botId} bot=${bot} />`)}</div></div>
-    <p class=${shown.length ? "visually-hidden" : "none muted"} role="status">${text.trim() ? t("dash.found", { count: shown.length }) : ""}</p>`;
+    <div class=${shown.length ? "visually-hidden" : "none"}><p role="status">${text.trim() ? t("dash.found", { count: shown.length }) : ""}</p>
+      ${shown.length === 0 && html`<button type="button" class="button" onClick=${all}>${t("dash.filter.clear")}</button>`}</div>`;
 }
 
 /** @param {{sort: Sort, setSort: (sort: Sort) => void, text: string, setText: (text: string) => void}} props */
@@ -81,7 +82,7 @@ export function Dashboard() {
       : none
         ? html`<${Empty} text=${t(me.value?.admin ? "dash.empty" : "dash.emptyForYou")}>
             ${me.value?.admin && html`<a class="button primary" href="/?connect">${t("connect.title")}</a>`}<//>`
-        : html`<${Bots} sort=${sort} text=${text} />`}
+        : html`<${Bots} sort=${sort} text=${text} all=${() => setText("")} />`}
     <${SystemStrip} />
     ${search.value.has("connect") && me.value?.admin && html`<${ConnectDialog} onClose=${() => navigate("/", { replace: true })} />`}
   </div>`;

@@ -72,7 +72,7 @@ export function QuickChat({ bot }) {
 
   return html`<form class="quick" onSubmit=${send}>
     <label class="visually-hidden" for=${id}>${t("dash.quick.label", { name: bot.name })}</label>
-    <input id=${id} class="bare" data-write dir="auto" autocomplete="off" enterkeyhint="send" placeholder=${t("dash.quick.label", { name: bot.name })} value=${text}
+    <input id=${id} class="bare" data-write dir="auto" autocomplete="off" enterkeyhint="send" placeholder=${t("dash.quick.short")} value=${text}
       onInput=${(/** @type {any} */ event) => ((attempt.current = null), setText(event.target.value))} />
     <button class="icon-button" disabled=${!text.trim() || busy}><${Icon} name="send" label=${t("dash.quick.send")} /></button>
     <span class="visually-hidden" role="status">${reply && t("dash.quick.reply", { name: bot.name, text: reply })}</span>

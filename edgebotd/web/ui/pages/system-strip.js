@@ -18,7 +18,7 @@ const MARKS = { running: "connected", waiting: "connected", restarting: "disconn
 
 /** @param {{job: Job}} props */
 function JobWord({ job }) {
-  return html`<span class="sys" title=${job.detail ?? null}><${Mark} state=${MARKS[job.state] ?? "unknown"} />${job.job} <span class="muted">${t(`job.${/** @type {"running"} */ (job.state)}`)}${
+  return html`<span class="sys" title=${job.detail ?? null}><${Mark} state=${MARKS[job.state] ?? "unknown"} /><span>${job.job} ${t(`job.${/** @type {"running"} */ (job.state)}`)}${
     job.restarts > 0 && ` · ${t("job.restarts", { count: job.restarts })}`}</span></span>`;
 }
 
@@ -35,7 +35,7 @@ export function SystemStrip() {
   const jobs = [...new Map([...(value.health?.jobs ?? []).map((/** @type {Job} */ job) => [job.job, job]), ...news]).values()];
   return html`<footer class="system small muted">
     <span class="sys">edgebotd ${value.version}</span>
-    <span class="sys">${t("sys.started")} <${Age} at=${value.startedAt} /></span>
+    <span class="sys"><span>${t("sys.started")} <${Age} at=${value.startedAt} /></span></span>
     ${value.streams !== null && value.streams !== undefined && html`<span class="sys">${t("sys.streams", { count: value.streams })}</span>`}
     ${me.value?.admin && jobs.map((job) => html`<${JobWord} key=${job.job} job=${job} />`)}
   </footer>`;

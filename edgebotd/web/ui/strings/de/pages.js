@@ -2,6 +2,7 @@
 export default {
   "dash.title": "Bots",
   "dash.filter": "Bots filtern",
+  "dash.filter.clear": "Alle Bots zeigen",
   "dash.sort": "Reihenfolge",
   "dash.sort.attention": "Wichtiges zuerst",
   "dash.sort.busy": "Beschäftigte zuerst",
@@ -22,6 +23,7 @@ export default {
   "dash.interrupted": "unterbrochen",
   "dash.aborted": "gestoppt",
   "dash.quick.label": "Nachricht an {name}",
+  "dash.quick.short": "Nachricht…",
   "dash.quick.later": "Wird gesendet, sobald der Dienst erreichbar ist.",
   "dash.quick.send": "Senden",
   "dash.quick.reply": "{name}: {text}",

@@ -2,8 +2,9 @@
 export default {
   "dash.title": "Bots",
   "dash.filter": "Filter bots",
+  "dash.filter.clear": "Show all bots",
   "dash.sort": "Order",
-  "dash.sort.attention": "Needs attention first",
+  "dash.sort.attention": "Attention first",
   "dash.sort.busy": "Busy first",
   "dash.sort.used": "Last used first",
   "dash.sort.name": "By name",
@@ -22,6 +23,7 @@ export default {
   "dash.interrupted": "interrupted",
   "dash.aborted": "stopped",
   "dash.quick.label": "Message {name}",
+  "dash.quick.short": "Message…",
   "dash.quick.later": "It is sent as soon as the daemon can be reached.",
   "dash.quick.send": "Send",
   "dash.quick.reply": "{name}: {text}",
