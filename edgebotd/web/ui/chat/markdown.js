@@ -54,6 +54,7 @@ async function load() {
       ALLOWED_TAGS: TAGS,
       ALLOWED_ATTR: ATTRIBUTES,
       ALLOWED_URI_REGEXP: LINK,
+      ADD_URI_SAFE_ATTR: ["align", "start"], // they lead nowhere, and would be held to the pattern of links
       ALLOW_DATA_ATTR: false,
       ALLOW_ARIA_ATTR: false,
       RETURN_DOM_FRAGMENT: true,
