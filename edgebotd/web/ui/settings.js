@@ -1,4 +1,4 @@
-// What is chosen on this device: theme, keys of one letter, notifications.
+// What is chosen on this device: theme, keys of one letter.
 
 import { effect, signal } from "./lib.js";
 
@@ -21,9 +21,6 @@ export const theme = kept("theme", /** @type {Theme} */ ("system"));
 
 /** Whether single letters are commands (WCAG 2.1.4 wants them off for who dictates). */
 export const letterKeys = kept("keys", /** @type {"on" | "off"} */ ("on"));
-
-/** Whether notifications are wanted; the browser's leave is apart. */
-export const notifications = kept("notifications", /** @type {"on" | "off"} */ ("off"));
 
 /** Show the theme from now on. */
 export function startSettings() {

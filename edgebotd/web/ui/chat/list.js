@@ -5,11 +5,13 @@ import { html, useEffect, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
 import { leaveFilter } from "../parts/keys.js";
 import { Failed, Loading } from "../parts/loaded.js";
-import { say } from "../parts/toast.js";
+import { State } from "../parts/state.js";
+import { favourites } from "../preferences.js";
+import { ordered } from "../pages/order.js";
 import { t } from "../strings.js";
+import { talk } from "../talk.js";
 import { age, full } from "../time.js";
 import { changedAt, conversationsOf, titleOf, UNREAD_CEILING, when } from "./conversations.js";
-import { possible, setTelling, telling } from "./notify.js";
 import { chatPath, embedded, NEW } from "./paths.js";
 import { Found, matchesTitle } from "./search.js";
 
@@ -39,16 +41,6 @@ function Line({ row, here }) {
   </a></li>`;
 }
 
-function Telling() {
-  if (!possible) return null;
-  const change = async (/** @type {Event} */ event) => {
-    const box = /** @type {HTMLInputElement} */ (event.currentTarget);
-    if (!(await setTelling(box.checked))) say(t("chat.notify.refused"), { bad: true });
-    box.checked = telling.value;
-  };
-  return html`<label class="telling"><input type="checkbox" checked=${telling.value} onChange=${change} />${t("chat.notify")}</label>`;
-}
-
 /** @param {{botId: string, conversationId: string | null}} props */
 export function List({ botId, conversationId }) {
   const conversations = conversationsOf(botId);
@@ -57,6 +49,7 @@ export function List({ botId, conversationId }) {
   const state = conversations.state.value;
   const rows = conversations.sorted.filter((row) => matchesTitle(row, text));
   const more = conversations.more.value;
+  const name = bots.value.get(botId)?.name ?? botId;
 
   useEffect(() => {
     if (end === null) return;
@@ -69,7 +62,7 @@ export function List({ botId, conversationId }) {
   return html`<nav class="list" aria-label=${t("chat.conversations")}>
     <div class="list-head">
       ${botList.value.length > 1 && !embedded() && html`<a class="icon-button" href="/chat" aria-label=${t("chat.allBots")} title=${t("chat.allBots")}><${Icon} name="back" /></a>`}
-      <h2 dir="auto">${bots.value.get(botId)?.name ?? botId}</h2>
+      ${embedded() ? html`<h2>${t("chat.conversations")}</h2>` : html`<h2 dir="auto" title=${name}>${name}</h2>`}
       ${may(botId, "chat") && html`<a class="button" href=${chatPath(botId, NEW)}><${Icon} name="add" />${t("chat.newShort")}</a>`}
     </div>
     <div class="list-search"><${Icon} name="search" /><input class="input" type="search" data-filter value=${text} aria-label=${t("chat.search")} placeholder=${t("chat.search")} dir="auto"
@@ -83,17 +76,27 @@ export function List({ botId, conversationId }) {
       ${text.trim() && html`<${Found} key=${botId} text=${text} botId=${botId} conversationId=${conversationId === NEW ? null : conversationId} />`}
       ${state === "ready" && rows.length === 0 && !text.trim() && html`<p class="muted list-empty">${t("chat.noConversations")}</p>`}
     </div>
-    <${Telling} />
   </nav>`;
 }
 
-/** All bots, where there is more than one to talk to. */
+/** What was last said with a bot, or how it is where that matters more. @param {{bot: import("../house.js").Bot}} props */
+function Bot({ bot }) {
+  const { unread = 0, last = null } = talk.value.get(bot.botId) ?? {};
+  return html`<li><a class="conversation" data-row href=${chatPath(bot.botId)}>
+    <span class="conversation-title" dir="auto">${bot.name}</span>
+    ${last && html`<time title=${full(last.at)} datetime=${new Date(last.at).toISOString()}>${age(last.at)}</time>`}
+    ${bot.state !== "connected"
+      ? html`<span class="conversation-last"><${State} bot=${bot} /></span>`
+      : html`<span class="conversation-last" dir="auto">${last ? last.text || t("dash.noText") : t("dash.nothingSaid")}</span>`}
+    <${Unread} count=${unread} /></a></li>`;
+}
+
+/** All bots, where there is more than one to talk to: the last used first. */
 export function BotChoice() {
+  const usedAt = (/** @type {string} */ id) => talk.value.get(id)?.last?.at ?? 0;
+  const order = ordered(botList.value, "used", { favourites: favourites.value, usedAt });
   return html`<nav class="list bots" aria-label=${t("chat.allBots")}>
     <div class="list-head"><h2>${t("chat.allBots")}</h2></div>
-    <div class="list-rows"><ul>${botList.value.map((bot) => html`<li key=${bot.botId}><a class="conversation" data-row href=${chatPath(bot.botId)}>
-      <span class="conversation-title" dir="auto">${bot.name}</span><time>${age(bot.sinceAt)}</time>
-      <span class="conversation-last">${t(`chat.bot.${bot.state}`)}</span></a></li>`)}</ul></div>
-    <${Telling} />
+    <div class="list-rows"><ul>${order.map((bot) => html`<${Bot} key=${bot.botId} bot=${bot} />`)}</ul></div>
   </nav>`;
 }

@@ -4,31 +4,14 @@ import { me, surface } from "../house.js";
 import { html, useEffect, useId, useRef, useState } from "../lib.js";
 import { keysShown } from "../parts/keys.js";
 import { Icon } from "../parts/icon.js";
-import { say } from "../parts/toast.js";
+import { lazy } from "../parts/lazy.js";
 import { route } from "../router.js";
 import { signOut } from "../session.js";
-import { notifications, theme, THEMES } from "../settings.js";
+import { theme, THEMES } from "../settings.js";
 import { language, LANGUAGES, setLanguage, t } from "../strings.js";
 
-const possible = "Notification" in globalThis;
-
-/** Ask the browser's leave, or stop telling. @param {boolean} wanted */
-async function notify(wanted) {
-  if (wanted && (await Notification.requestPermission()) !== "granted") {
-    say(t("settings.notifications.refused"), { bad: true });
-    wanted = false;
-  }
-  notifications.value = wanted ? "on" : "off";
-}
-
-function Notifications() {
-  // Asked for at each drawing: the browser may have taken its leave back meanwhile.
-  const on = notifications.value === "on" && Notification.permission === "granted";
-  const [, redraw] = useState(0);
-  return html`<label class="choice"><input type="checkbox" checked=${on}
-    onChange=${(/** @type {any} */ event) => notify(event.target.checked).then(() => redraw((count) => count + 1))} />
-    <span>${t("settings.notifications")}</span></label>`;
-}
+// It comes with the chat, which is what notifies.
+const Telling = lazy(async () => (await import("../chat/telling.js")).Telling, { likely: true, waiting: null });
 
 export function MeMenu() {
   const id = useId();
@@ -55,8 +38,8 @@ export function MeMenu() {
         ([code, word]) => html`<label key=${code}><input type="radio" name="language" checked=${language.value === code} onChange=${() => setLanguage(code)} />
           <span lang=${code}>${word}</span></label>`,
       )}</fieldset>
-      ${possible && html`<${Notifications} />`}
+      ${open && html`<${Telling} />`}
       <button type="button" class="menu-row" onClick=${() => (close(), (keysShown.value = true))}><${Icon} name="menu" />${t("keys.title")} <kbd>?</kbd></button>
-      <button type="button" class="menu-row" onClick=${signOut}><${Icon} name="open" />${t("nav.signOut")}</button>
+      <button type="button" class="menu-row" onClick=${signOut}><${Icon} name="leave" />${t("nav.signOut")}</button>
     </div>`;
 }

@@ -4,13 +4,6 @@ export default {
   "chat.chooseBot": "Wähle links einen Bot, mit dem du reden willst.",
   "chat.noBot": "Diesen Bot gibt es nicht, oder du hast keinen Zugang zu ihm.",
   "chat.noBots": "Es gibt noch keinen Bot, mit dem du reden darfst. Jemand von der Verwaltung kann dir Zugang geben.",
-  "chat.bot.connected": "verbunden",
-  "chat.bot.connecting": "verbindet",
-  "chat.bot.disconnected": "getrennt",
-  "chat.bot.starting": "startet",
-  "chat.bot.stopped": "angehalten",
-  "chat.bot.error": "braucht jemanden",
-  "chat.bot.unknown": "unbekannt",
 
   "chat.conversations": "Unterhaltungen",
   "chat.noConversations": "Noch keine Unterhaltung. Alle mit Zugang zu diesem Bot sehen, was hier gesagt wird.",

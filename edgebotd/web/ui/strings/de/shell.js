@@ -47,7 +47,7 @@ export default {
   "doing.idle": "–",
   "doing.thinking": "denkt nach",
   "doing.streaming": "schreibt",
-  "doing.tool": "benutzt Werkzeug: {tool}",
+  "doing.tool": "Werkzeug: {tool}",
   "doing.someTool": "benutzt ein Werkzeug",
 
   "find.title": "Alles finden",
@@ -79,8 +79,6 @@ export default {
   "settings.theme.light": "Hell",
   "settings.theme.dark": "Dunkel",
   "settings.language": "Sprache",
-  "settings.notifications": "Benachrichtigen, wenn kein Tab zu sehen ist",
-  "settings.notifications.refused": "Der Browser erlaubt dieser Seite keine Benachrichtigungen. Erlaube sie in seinen Einstellungen.",
 
   "signIn.title": "Anmelden",
   "signIn.user": "Benutzer",

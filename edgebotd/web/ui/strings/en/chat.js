@@ -4,13 +4,6 @@ export default {
   "chat.chooseBot": "Choose a bot on the left to talk to.",
   "chat.noBot": "There is no such bot, or you have no access to it.",
   "chat.noBots": "There is no bot yet that you may talk to. An administrator can give you access to one.",
-  "chat.bot.connected": "connected",
-  "chat.bot.connecting": "connecting",
-  "chat.bot.disconnected": "disconnected",
-  "chat.bot.starting": "starting",
-  "chat.bot.stopped": "stopped",
-  "chat.bot.error": "needs attention",
-  "chat.bot.unknown": "unknown",
 
   "chat.conversations": "Conversations",
   "chat.noConversations": "No conversation yet. Everybody with access to this bot will see what is said here.",

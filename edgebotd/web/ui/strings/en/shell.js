@@ -79,8 +79,6 @@ export default {
   "settings.theme.light": "Light",
   "settings.theme.dark": "Dark",
   "settings.language": "Language",
-  "settings.notifications": "Notify me while no tab is in view",
-  "settings.notifications.refused": "The browser does not allow notifications for this page. Allow them in its settings.",
 
   "signIn.title": "Log in",
   "signIn.user": "User",
