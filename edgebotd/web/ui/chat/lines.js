@@ -2,12 +2,13 @@
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
-import { Failed, Loading } from "../parts/loaded.js";
+import { Empty, Failed, Loading } from "../parts/loaded.js";
 import { t } from "../strings.js";
 import { day } from "../time.js";
 import { Asked, Leaving, Reply } from "./message.js";
 import { begun, outbox } from "./outbox.js";
 import { owner } from "./owner.js";
+import { chatPath, NEW } from "./paths.js";
 import { runById, runsIn, runsVersion } from "./runs.js";
 import { Keeper } from "./scroll.js";
 import { keyOf } from "./timeline.js";
@@ -177,8 +178,8 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
       <div class="lines-list" ref=${list}>${rows}</div>
       ${state === "loading" && html`<${Loading} rows=${6} />`}
       ${state === "failed" && timeline?.error.value && html`<${Failed} error=${timeline.error.value} retry=${() => timeline.load()} />`}
-      ${state === "gone" && html`<div class="empty"><p>${t("chat.gone")}</p></div>`}
-      ${state === "ready" && rows.length === 0 && html`<div class="empty"><p>${t(doing.chat ? "chat.empty" : "chat.emptyView")}</p></div>`}
+      ${state === "gone" && html`<${Empty} text=${t("chat.gone")}>${doing.chat && html`<a class="button" href=${chatPath(botId, NEW)}>${t("chat.newTitle")}</a>`}<//>`}
+      ${state === "ready" && rows.length === 0 && html`<${Empty} text=${t(doing.chat ? "chat.empty" : "chat.emptyView")} />`}
     </section>
     ${opened.current && (away || behind) && html`<button class="button newest" onClick=${toNewest}><${Icon} name="down" />${fresh > 0 ? t("chat.newestCount", { count: fresh }) : t("chat.newest")}</button>`}
   </div>`;

@@ -81,17 +81,18 @@ const Time = ({ at }) => html`<time datetime=${new Date(at).toISOString()} title
 /** A bot's reply, written or being written. @param {{botId: string, message?: Message, run?: Run, doing: Doing, found: boolean}} props */
 export function Reply({ botId, message, run, doing, found }) {
   const name = bots.value.get(botId)?.name ?? botId;
-  const asked = doing.replyTo(message?.runId ?? run?.runId ?? "");
+  // What failed offers another try without being pointed at.
+  const again = doing.chat && message && message.state !== "final" ? doing.replyTo(message.runId) : undefined;
   const at = message?.createdAt ?? run?.since ?? 0;
   return html`<article class=${`row reply${found ? " found" : ""}`} data-id=${message?.id ?? run?.runId} data-seq=${message?.seq ?? null} aria-label=${`${name}, ${clock(at)}`}>
     <header><strong>${name}</strong><${Time} at=${at} />
       ${message && message.source.startsWith("plugin") && html`<span class="muted">${message.source}</span>`}
-      ${message && message.state !== "final" && html`<span class="turn-state">${t(`chat.state.${message.state}`)}</span>`}
+      ${message && message.state !== "final" && html`<span class=${`turn-state ${message.state}`}>${t(`chat.state.${message.state}`)}</span>`}
       ${run && !message && html`<${Pulse} run=${run} />`}</header>
     <${Said} parts=${message?.parts} run=${run} />
-    ${message && html`<footer>
+    ${message && html`<footer class=${again ? "always" : ""}>
       <button class="act" onClick=${() => copy(textOf(message))}><${Icon} name="copy" />${t("chat.copy")}</button>
-      ${doing.chat && asked && message.state !== "final" && html`<button class="act" onClick=${() => doing.retry(asked)}><${Icon} name="retry" />${t("chat.retry")}</button>`}
+      ${again && html`<button class="act" onClick=${() => doing.retry(again)}><${Icon} name="retry" />${t("chat.retry")}</button>`}
     </footer>`}
   </article>`;
 }

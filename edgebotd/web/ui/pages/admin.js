@@ -33,7 +33,7 @@ function Menu({ here }) {
 
 /** @param {{title: string, text: string, to: string, go: string}} props */
 function Notice({ title, text, to, go }) {
-  return html`<div class="centred"><h1>${title}</h1><p>${text}</p><a href=${to}>${go}</a></div>`;
+  return html`<div class="centred"><h1>${title}</h1><p>${text}</p><p><a class="button" href=${to}>${go}</a></p></div>`;
 }
 
 /** @param {{path: string}} props */

@@ -6,9 +6,9 @@ import { tidyDrafts } from "../chat/drafts.js";
 import { prepare } from "../chat/markdown.js";
 import { chatPath, embedded, embeddedConversation, NEW } from "../chat/paths.js";
 import { Talk } from "../chat/talk.js";
-import { botList, bots, known } from "../house.js";
+import { botList, bots, known, me, surface } from "../house.js";
 import { html, useEffect, useRef } from "../lib.js";
-import { Loading } from "../parts/loaded.js";
+import { Empty, Loading } from "../parts/loaded.js";
 import { navigate } from "../router.js";
 import { t } from "../strings.js";
 
@@ -54,8 +54,13 @@ export function ChatPage({ botId, conversationId }) {
   }, [botId, shown]);
 
   if (!known.value) return html`<${Loading} rows=${6} />`;
-  if (botId !== null && !bots.value.has(botId)) return html`<div class="empty"><p>${t("chat.noBot")}</p><a href="/chat">${t("chat.allBots")}</a></div>`;
-  if (botId === null && botList.value.length === 0) return html`<div class="empty"><p>${t("chat.noBots")}</p></div>`;
+  if (botId !== null && !bots.value.has(botId)) return html`<${Empty} text=${t("chat.noBot")}><a class="button" href="/chat">${t("chat.allBots")}</a><//>`;
+  if (botId === null && botList.value.length === 0) {
+    // Other hosts have no dashboard, where one connects.
+    return me.value?.admin && surface.value === "dashboard"
+      ? html`<${Empty} text=${t("dash.empty")}><a class="button primary" href="/?connect">${t("connect.title")}</a><//>`
+      : html`<${Empty} text=${t("chat.noBots")} />`;
+  }
   return html`<div class="chat" ref=${frame} data-screen=${botId !== null && shown !== null ? "talk" : "list"}>
     ${botId === null ? html`<${BotChoice} />` : html`<${List} key=${botId} botId=${botId} conversationId=${shown} />`}
     ${botId === null
