@@ -29,6 +29,12 @@ function feature(name) {
   return known ? t(`feature.${known}`) : name;
 }
 
+/** What one looks for first comes first. @param {string[]} features */
+const inOrder = (features) => {
+  const place = (/** @type {string} */ one) => /** @type {readonly string[]} */ (FEATURES).indexOf(one) >>> 0; // unknown ones last
+  return features.toSorted((one, other) => place(one) - place(other));
+};
+
 /** @param {{term: string, children: any}} props */
 const Row = ({ term, children }) => html`<div class="fact"><dt>${term}</dt><dd>${children}</dd></div>`;
 
@@ -42,7 +48,7 @@ function Facts({ bot, detail }) {
     ${detail.url && html`<${Row} term=${t("bot.url")}><code>${detail.url}</code><//>`}
     ${detail.agentId && html`<${Row} term=${t("bot.agent")}><code>${detail.agentId}</code><//>`}
     ${detail.model && html`<${Row} term=${t("bot.model")}><code>${detail.model}</code><//>`}
-    <${Row} term=${t("bot.features")}>${detail.features.length ? detail.features.map(feature).join(", ") : html`<span class="muted">${t("bot.unknown")}</span>`}<//>
+    <${Row} term=${t("bot.features")}>${detail.features.length ? inOrder(detail.features).map(feature).join(", ") : html`<span class="muted">${t("bot.unknown")}</span>`}<//>
     <${Row} term=${t("bot.files")}>${
       attachments === null
         ? html`<span class="muted">${t(detail.version ? "bot.files.none" : "bot.unknown")}</span>`
