@@ -36,6 +36,7 @@ from edgebotd.events import ALL, BotState, JobStatus
 from edgebotd.hub.hub import Hub, open_hub
 from edgebotd.hub.settings import HubSettings
 from edgebotd.jobs.retention import PERIOD_SECONDS, Keep, Retention
+from edgebotd.outgoing import Outgoing
 from edgebotd.people.accounts import Accounts, warn_of_reserved_ids
 from edgebotd.people.audit import SYSTEM
 from edgebotd.people.directory import People, open_people
@@ -54,6 +55,7 @@ from edgebotd.web.listeners import (
     page_url,
     reachable_from_outside,
 )
+from edgebotd.web.remote_image import RemoteImages
 from edgebotd.web.server import serve_web
 from edgebotd.web.services import Services
 from edgebotd.web.stream import EventStream
@@ -209,6 +211,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
         started_at=started_at,
         ready=lambda: not stopping.is_set(),
         health=lambda: _health(supervisor),
+        remote_images=RemoteImages(Outgoing()) if settings.chat.remote_images else None,
     )
     return _House(settings, hub, people, registry, supervisor, services, stopping)
 

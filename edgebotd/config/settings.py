@@ -152,6 +152,8 @@ class ChatSettings(Section):
     """How long to wait for the rest of a run whose end the gateway did not tell."""
     attachment_max_bytes: Bytes = 20 * MIB
     """The largest attachment; a bot's own limit may be lower."""
+    remote_images: Flag = True
+    """Fetch an image from elsewhere when somebody clicks on its placeholder; else the page has a link only."""
 
 
 class PeopleSettings(Section):

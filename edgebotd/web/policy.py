@@ -146,6 +146,7 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("POST", _BOT + "/chat/abort", Need.CHAT, Body.SMALL),
     Policy("GET", _BOT + "/chat/history", Need.VIEW),
     Policy("GET", _BOT + "/runs/{run_id}", Need.VIEW),
+    Policy("POST", _BOT + "/remote-image", Need.VIEW, Body.SMALL),
     Policy("GET", _BOT + "/chat/window", Need.VIEW),
     Policy("GET", _BOT + "/conversations", Need.VIEW),
     Policy("POST", _BOT + "/conversations", Need.CHAT, Body.SMALL),

@@ -35,6 +35,7 @@ from edgebotd.people.sign_in import SignIn
 from edgebotd.people.tokens import Tokens
 from edgebotd.store.database import Database
 from edgebotd.web.metrics import Metrics
+from edgebotd.web.remote_image import RemoteImages
 
 
 class Registry(Protocol):
@@ -112,6 +113,7 @@ class Services:
         health: what an administrator sees in `/api/status` besides: jobs, disk, queues. JSON values.
         started_at: of the daemon, Unix milliseconds.
         now: Unix milliseconds.
+        remote_images: None where they are not fetched (`chat.remote_images`).
     """
 
     database: Database
@@ -126,5 +128,6 @@ class Services:
     now: Callable[[], int]
     started_at: int
     metrics: Metrics = field(default_factory=Metrics)
+    remote_images: RemoteImages | None = None
     ready: Callable[[], bool] = lambda: True
     health: Callable[[], Mapping[str, Any]] = _nothing

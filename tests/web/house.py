@@ -26,6 +26,7 @@ from edgebotd.store import installation
 from edgebotd.store.database import Database, open_database
 from edgebotd.web.app import create_app
 from edgebotd.web.front import Front
+from edgebotd.web.remote_image import RemoteImages
 from edgebotd.web.services import Services
 from edgebotd.web.session import PRINCIPAL_KEY
 from tests.web.client import Client
@@ -111,7 +112,9 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(settings: Settings | None = None, *, clock: Clock | None = None) -> AsyncIterator[House]:
+async def open_house(
+    settings: Settings | None = None, *, clock: Clock | None = None, images: RemoteImages | None = None
+) -> AsyncIterator[House]:
     """Open the parts and the web application over them."""
     settings = settings or Settings()
     clock = clock or Clock()
@@ -130,6 +133,7 @@ async def open_house(settings: Settings | None = None, *, clock: Clock | None = 
                 tokens=Tokens(people),
                 now=clock,
                 started_at=clock(),
+                remote_images=images,
             )
             yield House(services, create_app(services, settings, stream_stub), clock)
 

@@ -21,7 +21,7 @@ from edgebotd.bots.requests import (
     SendRequest,
     TitleRequest,
 )
-from edgebotd.errors import NotFound
+from edgebotd.errors import NotFound, Problem
 from edgebotd.events import CONVERSATION_ID_PATTERN, BotId, Conversation, ConversationId, Model
 from edgebotd.people.audit import Actor, entry
 from edgebotd.web.bot_socket import Method
@@ -33,6 +33,8 @@ from edgebotd.web.session import Caller
 Limit = Annotated[int, Field(ge=1, le=200)]
 Cursor = Annotated[str, Field(max_length=200)]
 
+_SANDBOX: Final = "default-src 'none'; sandbox"
+"""Of what others made: where it is opened as a page after all, nothing of it runs."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _CONVERSATION: Final = re.compile(CONVERSATION_ID_PATTERN)
 
@@ -77,6 +79,12 @@ class ExportQuery(Model):
     format: Annotated[str, Field(pattern="^(json|markdown)$")] = "markdown"
 
 
+class RemoteImageRequest(Model):
+    """Which image of elsewhere."""
+
+    url: Annotated[str, Field(min_length=1, max_length=4096)]
+
+
 class ChatRoutes:
     """Handlers; `methods` are the per-bot socket's."""
 
@@ -102,6 +110,7 @@ class ChatRoutes:
             route("DELETE", conversation, self.delete, status=204),
             route("PUT", conversation + "/read", self.read, status=204),
             route("GET", conversation + "/export", self.export, media_type="*/*"),
+            route("POST", bot + "/remote-image", self.remote_image, media_type="image/*"),
             route("GET", "/api/search", self.search),
             route("GET", "/api/attachments/{sha256}", self.attachment, media_type="*/*"),
         ]
@@ -198,11 +207,21 @@ class ChatRoutes:
         file = await self._chat.attachment(call.principal, sha256)
         headers = [
             ("content-disposition", file.disposition),
-            ("content-security-policy", "default-src 'none'; sandbox"),
+            ("content-security-policy", _SANDBOX),
             # The name is the content's hash; `private`, because who may see it can change.
             ("cache-control", "private, max-age=3600"),
         ]
         return Reply(file.data, content_type=file.media_type, headers=headers)
+
+    async def remote_image(self, call: Call, body: RemoteImageRequest) -> Reply:
+        """Fetch an image from elsewhere that a bot shows, and give its bytes."""
+        self._services.registry.get(call.parameters["bot_id"])
+        images = self._services.remote_images
+        if images is None:
+            detail = "Images from elsewhere are not fetched here (chat.remote_images). Follow the link to look at it."
+            raise Problem(403, "remote_images_off", detail)
+        image = await images.fetch(call.principal, body.url)
+        return Reply(image.data, content_type=image.media_type, headers=[("content-security-policy", _SANDBOX)])
 
     # Shared with the socket
 

@@ -70,6 +70,8 @@ class Me(Model):
     """What the page shows on this host: everything, the chat only (`server.chat_host`), or one bot (its own host)."""
     host_bot_id: str | None
     """The bot whose own host this is."""
+    remote_images: bool
+    """Whether the daemon fetches images from elsewhere for the page (`chat.remote_images`)."""
 
 
 class SessionInfo(Model):
@@ -155,6 +157,7 @@ class SignInRoutes:
             expires_at=principal.expires_at,
             surface="bot" if host.bot_id is not None else "chat" if host.chat else "dashboard",
             host_bot_id=host.bot_id,
+            remote_images=self._services.remote_images is not None,
         )
 
     async def change_password(self, call: Call, body: PasswordRequest) -> None:

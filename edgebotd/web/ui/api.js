@@ -31,11 +31,12 @@ export class Problem extends Error {
  * @param {"GET" | "POST" | "PUT" | "PATCH" | "DELETE"} method
  * @param {string} path
  * @param {unknown} [body] sent as JSON
- * @param {{signal?: AbortSignal, keepalive?: boolean}} [options]
- * @returns {Promise<any>} the JSON, null where there is none
+ * @param {{signal?: AbortSignal, keepalive?: boolean, blob?: boolean}} [options] `blob`: the answer is bytes, not JSON
+ * @returns {Promise<any>} the JSON, null where there is none; or a Blob
  */
-export async function call(method, path, body, options = {}) {
+export async function call(method, path, body, { blob = false, ...options } = {}) {
   let response;
+  let text;
   try {
     response = await fetch(path, {
       method,
@@ -43,12 +44,13 @@ export async function call(method, path, body, options = {}) {
       body: body === undefined ? undefined : JSON.stringify(body),
       ...options,
     });
+    if (blob && response.ok) return await response.blob();
+    text = await response.text();
   } catch (error) {
     // Whoever gave up wants to know; a time that ran out is as good as no answer.
     if (options.signal?.aborted && options.signal.reason?.name !== "TimeoutError") throw error;
     throw new Problem(0, "unreachable", t("error.unreachable"));
   }
-  const text = await response.text();
   let answer = null;
   try {
     answer = text ? JSON.parse(text) : null;

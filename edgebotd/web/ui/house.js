@@ -7,7 +7,7 @@ import { socket } from "./socket.js";
 /**
  * @typedef {"view" | "chat" | "operate"} Grant
  * @typedef {{userId: string, name: string, admin: boolean, kind: string, everyBot: boolean, grants: Record<string, Grant>,
- *   surface?: "dashboard" | "chat" | "bot", hostBotId?: string | null, [key: string]: any}} Me `GET /api/me`
+ *   surface?: "dashboard" | "chat" | "bot", hostBotId?: string | null, remoteImages?: boolean, [key: string]: any}} Me `GET /api/me`
  * @typedef {"connected" | "connecting" | "disconnected" | "starting" | "stopped" | "error" | "unknown"} BotState
  * @typedef {{botId: string, name: string, kind: string, state: BotState, reason?: string | null, detail?: string | null,
  *   source: string, sinceAt: number, activity: string, activityDetail?: string | null}} Bot `bots-status-update`

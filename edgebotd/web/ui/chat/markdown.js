@@ -3,6 +3,7 @@
 import { copy as toClipboard } from "../parts/copy.js";
 import { t } from "../strings.js";
 import { counts } from "./counts.js";
+import { remoteImage } from "./remote-image.js";
 
 const TAGS = [
   "a", "b", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
@@ -94,13 +95,11 @@ function decorate(nodes) {
   for (const link of nodes.querySelectorAll("a")) {
     link.target = "_blank";
     link.rel = "noopener noreferrer";
-    if (link.className !== "remote-image") continue;
-    const words = link.textContent;
-    link.className = "button remote-image";
-    link.textContent = t("chat.showImage", { host: new URL(link.href).host });
-    if (words) link.after(" ", words);
   }
   for (const other of nodes.querySelectorAll("[class]:not(code, .remote-image)")) other.removeAttribute("class");
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (nodes.querySelectorAll("a.remote-image"))) {
+    link.replaceWith(remoteImage({ address: link.href, words: link.textContent ?? "" }));
+  }
   for (const table of nodes.querySelectorAll("table")) {
     const box = document.createElement("div");
     box.className = "table-box";

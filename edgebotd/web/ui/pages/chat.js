@@ -61,7 +61,7 @@ export function ChatPage({ botId, conversationId }) {
       ? html`<${Empty} text=${t("dash.empty")}><a class="button primary" href="/?connect">${t("connect.title")}</a><//>`
       : html`<${Empty} text=${t("chat.noBots")} />`;
   }
-  return html`<div class="chat" ref=${frame} data-screen=${botId !== null && shown !== null ? "talk" : "list"}>
+  return html`<div class="chat" ref=${frame} data-bot=${botId} data-screen=${botId !== null && shown !== null ? "talk" : "list"}>
     ${botId === null ? html`<${BotChoice} />` : html`<${List} key=${botId} botId=${botId} conversationId=${shown} />`}
     ${botId === null
       ? html`<div class="talk"><div class="empty"><p>${t("chat.chooseBot")}</p></div></div>`

@@ -63,6 +63,11 @@ export default {
   "chat.state.aborted": "angehalten",
   "chat.state.interrupted": "unterbrochen",
   "chat.showImage": "Bild von {host} zeigen",
+  "chat.image.fetching": "Das Bild wird geholt …",
+  "chat.image.from": "Von {host}",
+  "chat.image.original": "Original öffnen",
+  "chat.image.openFrom": "Bild von {host} öffnen",
+  "chat.image.broken": "Dieses Bild lässt sich nicht zeigen; vielleicht ist es beschädigt.",
   "chat.table": "Tabelle",
 
   "chat.tool.unnamed": "Werkzeug",

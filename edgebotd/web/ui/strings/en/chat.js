@@ -63,6 +63,11 @@ export default {
   "chat.state.aborted": "stopped",
   "chat.state.interrupted": "interrupted",
   "chat.showImage": "Show image from {host}",
+  "chat.image.fetching": "Fetching the image…",
+  "chat.image.from": "From {host}",
+  "chat.image.original": "Open the original",
+  "chat.image.openFrom": "Open image from {host}",
+  "chat.image.broken": "This image can't be shown; it may be damaged.",
   "chat.table": "Table",
 
   "chat.tool.unnamed": "tool",
