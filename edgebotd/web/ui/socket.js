@@ -4,6 +4,7 @@
 import { call, signedOut } from "./api.js";
 import { signal, useEffect, useRef } from "./lib.js";
 import { Line } from "./line/line.js";
+import { sum } from "./line/shares.js";
 
 /**
  * @typedef {{type: string, [key: string]: any}} BusEvent an event of the catalogue; what travels (docs/channel.md)
@@ -23,13 +24,15 @@ class Socket {
     phase: "idle", since: Date.now(), verdict: null, epoch: null, leads: false, behind: 0,
   }));
 
-  /** The stream that this browser has now, for `PUT /api/streams/{streamId}/watch`. @type {string | null} */
+  /** The stream that this browser has now; `watch` is what to do with it. @type {string | null} */
   streamId = null;
 
   /** @type {Map<string, Set<Handler>>} */
   #handlers = new Map();
   /** @type {Line | null} */
   #line = null;
+  /** @type {Set<import("./line/shares.js").Share>} */
+  #watched = new Set();
   #stopped = false;
   #doubting = false;
 
@@ -67,6 +70,22 @@ class Socket {
   }
 
   /**
+   * Have the daemon send what it sends only while somebody looks: the log lines and the figures of bots. All that the
+   * tabs of this browser watch is asked for, on each stream anew.
+   *
+   * @param {{logs?: string[], stats?: string[]}} bots their ids
+   * @returns {() => void} ends it
+   */
+  watch({ logs = [], stats = [] }) {
+    const share = { logs, stats };
+    this.#watched.add(share);
+    this.#line?.watch(sum(this.#watched));
+    return () => {
+      if (this.#watched.delete(share)) this.#line?.watch(sum(this.#watched));
+    };
+  }
+
+  /**
    * Open the line, or join the one that another tab holds.
    *
    * @param {string} [user] id of who is signed in, where known: a stream that another tab began for somebody else is renewed
@@ -99,6 +118,7 @@ class Socket {
       doubt: () => this.#doubt(),
     };
     this.#line = new Line(hooks, user ?? null);
+    if (this.#watched.size > 0) this.#line.watch(sum(this.#watched));
   }
 
   async #doubt() {

@@ -5,6 +5,7 @@
 // a tab knows that it missed some, and that a leader has been replaced. docs/page-socket.md tells the whole.
 
 import { Seat } from "./seat.js";
+import { Shares } from "./shares.js";
 import { Snapshot } from "./snapshot.js";
 import { Stream } from "./stream.js";
 import { Trail } from "./trail.js";
@@ -27,7 +28,7 @@ const WAITING = 2000;
  * @typedef {{kind: "lead", cursor: string | null} | {kind: "frame", frame: Frame} | {kind: "prime", prime: Prime}
  *   | {kind: "state", weather: Weather} | {kind: "pong"}} FromLeader
  * @typedef {{kind: "join", tab: string} | {kind: "ping", wake: boolean} | {kind: "left", term: number} | {kind: "signed-out"}
- *   | {kind: "renew"}} FromAny
+ *   | {kind: "renew"} | {kind: "share", tab: string, share: import("./shares.js").Share}} FromAny
  * @typedef {FromAny | (FromLeader & {term: number, seq: number})} Message
  * @typedef {object} LineHooks
  * @property {(hello: Hello) => void} hello
@@ -69,6 +70,7 @@ export class Line {
   #weather = { phase: "connecting", behind: 0 };
   #away = false;
   #watch = new Watch({ ask: (wake) => this.#post({ kind: "ping", wake }), replace: () => this.#seat.steal() });
+  #shares = new Shares((share) => this.#post({ kind: "share", tab: this.#tab, share }));
   #listening = new AbortController();
 
   /** @param {LineHooks} hooks @param {string | null} expected id of the user who is signed in in this tab, where known */
@@ -96,6 +98,11 @@ export class Line {
     return this.#trail.at;
   }
 
+  /** Have the browser's stream watch this too. @param {import("./shares.js").Share} share all that this tab wants */
+  watch(share) {
+    this.#shares.want(share);
+  }
+
   /** @param {{signedOut?: boolean}} [options] */
   close({ signedOut = false } = {}) {
     this.#listening.abort();
@@ -108,6 +115,7 @@ export class Line {
   #rest() {
     this.#away = true;
     this.#watch.stop();
+    this.#shares.leave();
     if (this.#stream !== null) {
       this.#deposed();
       this.#post({ kind: "left", term: this.#term });
@@ -120,6 +128,7 @@ export class Line {
     this.#away = false;
     this.#watch.start();
     this.#seat.queue();
+    this.#shares.back();
     this.#wake();
   }
 
@@ -174,6 +183,7 @@ export class Line {
       return;
     }
     this.#pass({ kind: "hello", hello });
+    this.#shares.lead(hello.streamId);
   }
 
   /** @param {Frame} frame */
@@ -197,6 +207,7 @@ export class Line {
     if (this.#stream === null) return;
     this.#stream.close();
     this.#stream = null;
+    this.#shares.lead(null);
     this.#joiners.clear();
     this.#primed = this.#whole;
     if (!this.#away) this.#watch.start();
@@ -223,6 +234,8 @@ export class Line {
       this.#stream?.renew();
     } else if (message.kind === "left") {
       if (!leads && !this.#away && !this.#seat.guarded && message.term === this.#term) this.#watch.replace();
+    } else if (message.kind === "share") {
+      this.#shares.heard(message.tab, message.share);
     } else if (message.kind === "signed-out") {
       this.hooks.doubt();
     } else if (message.term < this.#term) {
@@ -238,6 +251,7 @@ export class Line {
     this.#watch.heard();
     if (message.term > this.#term) {
       this.#deposed();
+      this.#shares.repeat();
       this.#term = message.term;
       this.#seq = message.seq - (message.kind === "frame" ? 1 : 0);
       const cursor = message.kind === "lead" ? message.cursor : null;
