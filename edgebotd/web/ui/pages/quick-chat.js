@@ -3,10 +3,13 @@
 import { call, path, Problem } from "../api.js";
 import { html, useId, useRef, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
+import { likely } from "../parts/lazy.js";
 import { say, sayError } from "../parts/toast.js";
 import { useSocketEvent } from "../socket.js";
 import { t } from "../strings.js";
 import { preview, talk } from "../talk.js";
+
+const outbox = likely(() => import("../chat/outbox.js"));
 
 /** @typedef {{key: string, conversationId: string | null}} Attempt what stays the same however often a message is sent */
 
@@ -18,7 +21,7 @@ import { preview, talk } from "../talk.js";
  */
 async function later(botId, text, { key, conversationId }) {
   try {
-    const { post } = await import("../chat/outbox.js");
+    const { post } = await outbox();
     await post({ botId, conversationId, group: conversationId === null ? key : null, text, files: [], id: key });
     return true;
   } catch {

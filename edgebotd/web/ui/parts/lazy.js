@@ -39,11 +39,23 @@ export function lazy(load, { likely = false, waiting = html`<${Loading} />` } = 
   };
 }
 
+/**
+ * Something that is imported when it is first wanted, and fetched soon in any case: it may be wanted without the line.
+ *
+ * @template T
+ * @param {() => Promise<T>} load
+ * @returns {() => Promise<T>}
+ */
+export function likely(load) {
+  soon.push(load);
+  return load;
+}
+
 /** Fetch what is likely to be wanted, once the browser rests. */
 export function fetchSoon() {
   const fetchAll = async () => {
-    // Without the line it fails, and is tried when it is asked for.
-    for (const one of soon.splice(0)) await one().catch(() => {});
+    // Without the line it fails; it is tried when it is asked for, and with the next reason to fetch.
+    for (const one of soon.splice(0)) await one().catch(() => soon.push(one));
   };
   if ("requestIdleCallback" in globalThis) requestIdleCallback(fetchAll, { timeout: IDLE_MS });
   else setTimeout(fetchAll, IDLE_MS);
