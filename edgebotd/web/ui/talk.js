@@ -2,6 +2,7 @@
 
 import { call, Problem } from "./api.js";
 import { computed, signal } from "./lib.js";
+import { plain } from "./plain.js";
 import { socket } from "./socket.js";
 
 /**
@@ -37,7 +38,7 @@ function change(botId, news) {
   talk.value = new Map(talk.value).set(botId, { ...before, ...news });
 }
 
-/** A message in one line. @param {{type: string, [key: string]: any}[]} parts */
+/** A message in one line of plain words. @param {{type: string, [key: string]: any}[]} parts */
 export function preview(parts) {
   /** @type {string[]} */
   const words = [];
@@ -48,7 +49,7 @@ export function preview(parts) {
     words.push(text.slice(0, PREVIEW));
     if ((length += text.length) >= PREVIEW) break;
   }
-  return words.join(" ").replace(/\s+/g, " ").trim().slice(0, PREVIEW);
+  return plain(words.join("\n")).slice(0, PREVIEW);
 }
 
 /** Fold new text into what a bot writes; an offset below its length means that a retry replaced the rest. Pure.
@@ -72,7 +73,8 @@ async function load() {
     const fresh = new Map();
     for (const { botId, unread, last } of items) {
       const before = talk.value.get(botId);
-      fresh.set(botId, { unread: unread ?? before?.unread ?? 0, last: last === undefined ? (before?.last ?? null) : last });
+      const said = last ? { ...last, text: plain(last.text) } : last;
+      fresh.set(botId, { unread: unread ?? before?.unread ?? 0, last: said === undefined ? (before?.last ?? null) : said });
     }
     talk.value = fresh;
   } catch (error) {

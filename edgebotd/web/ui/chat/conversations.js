@@ -3,6 +3,7 @@
 import { call, path, Problem, query } from "../api.js";
 import { whenBack } from "../back.js";
 import { signal } from "../lib.js";
+import { plain } from "../plain.js";
 import { socket } from "../socket.js";
 import { age, day, now } from "../time.js";
 import { owner } from "./owner.js";
@@ -129,7 +130,7 @@ export const when = (at) => (now.value - at < WEEK_MS ? age(at) : day(at));
 export function titleOf(row) {
   if (row.conversation.title) return row.conversation.title;
   const text = row.last?.parts.find((part) => part.type === "text");
-  return text?.type === "text" ? text.text.slice(0, 60) : "";
+  return text?.type === "text" ? plain(text.text.slice(0, 240)).slice(0, 60) : "";
 }
 
 /** @type {Map<string, Conversations>} */

@@ -6,8 +6,9 @@ import { Icon } from "../parts/icon.js";
 import { leaveFilter } from "../parts/keys.js";
 import { Failed, Loading } from "../parts/loaded.js";
 import { State } from "../parts/state.js";
-import { favourites } from "../preferences.js";
 import { ordered } from "../pages/order.js";
+import { plain } from "../plain.js";
+import { favourites } from "../preferences.js";
 import { t } from "../strings.js";
 import { talk } from "../talk.js";
 import { age, full } from "../time.js";
@@ -15,10 +16,13 @@ import { changedAt, conversationsOf, titleOf, UNREAD_CEILING, when } from "./con
 import { chatPath, embedded, NEW } from "./paths.js";
 import { Found, matchesTitle } from "./search.js";
 
+/** More than a line has room for, and no more of a long text than that. */
+const LOOKED_AT = 240;
+
 /** @param {import("./types.js").Row} row */
 function preview(row) {
   const part = row.last?.parts.findLast((one) => one.type === "text" || one.type === "error" || one.type === "attachment");
-  if (part?.type === "text") return part.text.slice(0, 120).replace(/\s+/g, " ");
+  if (part?.type === "text") return plain(part.text.slice(0, LOOKED_AT));
   return part?.type === "error" ? part.message : part?.type === "attachment" ? part.name : "";
 }
 
@@ -87,7 +91,7 @@ function Bot({ bot }) {
     ${last && html`<time title=${full(last.at)} datetime=${new Date(last.at).toISOString()}>${age(last.at)}</time>`}
     ${bot.state !== "connected"
       ? html`<span class="conversation-last"><${State} bot=${bot} /></span>`
-      : html`<span class="conversation-last" dir="auto">${last ? last.text || t("dash.noText") : t("dash.nothingSaid")}</span>`}
+      : html`<span class="conversation-last" dir="auto">${last ? plain(last.text) || t("dash.noText") : t("dash.nothingSaid")}</span>`}
     <${Unread} count=${unread} /></a></li>`;
 }
 

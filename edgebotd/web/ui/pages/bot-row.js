@@ -5,6 +5,7 @@ import { html } from "../lib.js";
 import { Age } from "../parts/age.js";
 import { Icon } from "../parts/icon.js";
 import { doing, State } from "../parts/state.js";
+import { plain } from "../plain.js";
 import { favourites, toggleFavourite } from "../preferences.js";
 import { t } from "../strings.js";
 import { talk, writingOf } from "../talk.js";
@@ -16,7 +17,7 @@ function Said({ botId }) {
   const last = talk.value.get(botId)?.last;
   if (writing !== null) {
     // Its end is what is new, so the line is cut at its beginning. Read out is the whole, when it is there.
-    return html`<span class="last-said tail" aria-hidden="true"><span dir="auto">${writing.tail.replace(/\s+/g, " ")}<i class="caret"></i></span></span>`;
+    return html`<span class="last-said tail" aria-hidden="true"><span dir="auto">${plain(writing.tail)}<i class="caret"></i></span></span>`;
   }
   if (!last) return html`<span class="last-said muted">${t("dash.nothingSaid")}</span>`;
   const failed = last.state === "failed" || last.state === "interrupted" || last.state === "aborted";
