@@ -143,9 +143,9 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
     def openapi() -> bytes:
         return describe(POLICIES, routes)
 
-    chat = ChatRoutes(services)
+    chat, page = ChatRoutes(services), PageRoutes()
     routes: list[Route] = [
-        *PageRoutes().routes(),
+        *page.routes(),
         *SignInRoutes(services).routes(),
         *PreferencesRoutes(services).routes(),
         *UserRoutes(services, page_url).routes(),
@@ -182,6 +182,7 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
         socket=sockets.serve,
         drain=sockets.drain,
         metrics=services.metrics,
+        lost=page.lost,
         limits={Body.JSON: json_bytes, Body.MESSAGE: json_bytes + settings.chat.attachment_max_bytes * 4 // 3},
     )
 

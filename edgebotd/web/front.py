@@ -51,6 +51,8 @@ _READ_BY_HANDLERS: Final = {
     name.encode(): name for name in ("accept-encoding", "if-none-match", "range", "x-file-name")
 }
 
+_OF_PROGRAMS: Final = ("/api/", "/ui/", "/ws/")
+
 _log = logging.getLogger("edgebotd.web")
 
 
@@ -64,6 +66,7 @@ class Front:
         socket: serves the per-bot socket, after the door.
         drain: ends all of these sockets; part of a stop.
         limits: bytes for `Body.JSON` and `Body.MESSAGE`.
+        lost: returns what a browser gets at an address where there is nothing, by its Accept-Encoding.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Front:
         drain: Callable[[], None] = lambda: None,
         metrics: Metrics,
         limits: Mapping[Body, int],
+        lost: Callable[[str], Reply] | None = None,
     ) -> None:
         self.door = door
         self._table = table
@@ -87,6 +91,7 @@ class Front:
         self._socket = socket
         self.drain = drain
         self._metrics = metrics
+        self._lost = lost
         self._limits = {Body.NONE: 0, Body.SMALL: SMALL_BODY_BYTES, **limits}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,7 +121,13 @@ class Front:
         if method == "OPTIONS":
             await exchange.reply(self._options(scope["path"], caller, exchange.cors_origin is not None))
             return
-        match = self._match(method, scope["path"], caller)
+        try:
+            match = self._match(method, scope["path"], caller)
+        except Problem:
+            if self._lost is None or websocket or method not in ("GET", "HEAD") or not _browses(scope):
+                raise
+            await exchange.reply(self._lost(_header(scope, b"accept-encoding")))
+            return
         policy = exchange.policy = match.policy
         self.door.check_origin(policy, caller)
         check(policy, match.parameters, caller.principal)
@@ -297,6 +308,15 @@ class Exchange:
             decorated.append((b"access-control-allow-credentials", b"true"))
             decorated.append((b"vary", b"Origin"))
         return decorated
+
+
+def _browses(scope: Scope) -> bool:
+    """Whether somebody typed an address or followed a link, and wants words rather than JSON."""
+    return not scope["path"].startswith(_OF_PROGRAMS) and "text/html" in _header(scope, b"accept")
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
 
 
 async def _read(receive: Receive, limit: int) -> bytes:

@@ -124,6 +124,15 @@ def test_the_strip_says_that_the_daemon_is_away_and_goes_when_it_is_back(page: P
     expect(strip).to_have_count(0)
 
 
+def test_an_address_where_there_is_nothing_says_so_in_the_page(page: Page, demo: Demo) -> None:
+    answer = page.goto(f"{demo.origin}/nothing")
+    assert answer is not None and answer.status == 404
+    wait_live(page)
+    expect(page.get_by_role("main").get_by_role("heading")).to_be_visible()
+    page.get_by_role("main").get_by_role("link").click()
+    assert page.url == f"{demo.origin}/"
+
+
 def test_an_ended_session_asks_in_place_and_leads_back(page: Page, demo: Demo) -> None:
     demo.run("user", "passwd", "admin", text="a long enough password\n")
     page.goto(f"{demo.origin}/bots/echo/about")

@@ -222,6 +222,28 @@ async def test_the_page_is_at_its_own_paths_only(autojump_clock: MockClock) -> N
             assert (await house.client.get(path)).status == 401, "unknown paths tell nothing without a credential"
 
 
+async def test_a_browser_gets_the_page_where_there_is_nothing_and_a_program_json(autojump_clock: MockClock) -> None:
+    words = "text/html,application/xhtml+xml,*/*;q=0.8"
+    async with open_house() as house:
+        await house.user("ann")
+        ann = await house.signed_in("ann")
+        index = (await house.client.get("/")).body
+        for client in (house.client, ann):
+            answer = await client.get("/nothing", accept=words)
+            assert (answer.status, answer.body) == (404, index)
+            assert answer.header("content-type") == "text/html; charset=utf-8"
+            assert answer.header("cache-control") == "no-store"
+            assert "default-src 'self'" in (answer.header("content-security-policy") or "")
+            packed = await client.get("/account/x", accept=words, accept_encoding="gzip")
+            assert (packed.status, gzip.decompress(packed.body)) == (404, index)
+            for path in ("/api/nothing", "/ui/nothing.js", "/ws/nothing"):
+                answer = await client.get(path, accept=words)
+                assert answer.header("content-type") == "application/problem+json", path
+            posted = await client.request("POST", "/nothing", headers={"accept": words})
+            assert posted.header("content-type") == "application/problem+json"
+        assert (await ann.get("/nothing", accept="*/*")).code == "not_found"
+
+
 def size_of_png(data: bytes) -> tuple[int, int]:
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", data[16:24])

@@ -13,7 +13,7 @@ import html
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -130,6 +130,10 @@ class PageRoutes:
         """Show the page."""
         return _reply(call, self._files.index, "no-cache")
 
+    def lost(self, accept_encoding: str) -> Reply:
+        """Return the page for an address where there is nothing: it says so itself, in the reader's language."""
+        return replace(_whole(self._files.index, accept_encoding, _headers(self._files.index, "no-store")), status=404)
+
     async def file(self, call: Call) -> Reply:
         """Give a file of the page; below the version of all, for good."""
         version, _, name = call.parameters["file"].partition("/")
@@ -139,12 +143,20 @@ class PageRoutes:
 
 
 def _reply(call: Call, file: File, keep: str) -> Reply:
-    headers = [("etag", file.tag), ("cache-control", keep), ("vary", "Accept-Encoding")]
-    content_type = MEDIA_TYPES[file.suffix]
+    headers = _headers(file, keep)
     known = {tag.strip().removeprefix("W/") for tag in call.headers.get("if-none-match", "").split(",")}
     if file.tag.removeprefix("W/") in known:
-        return Reply(status=304, content_type=content_type, headers=headers)
-    if _takes_gzip(call.headers.get("accept-encoding", "")) and (compressed := file.compressed) is not None:
+        return Reply(status=304, content_type=MEDIA_TYPES[file.suffix], headers=headers)
+    return _whole(file, call.headers.get("accept-encoding", ""), headers)
+
+
+def _headers(file: File, keep: str) -> list[tuple[str, str]]:
+    return [("etag", file.tag), ("cache-control", keep), ("vary", "Accept-Encoding")]
+
+
+def _whole(file: File, accept_encoding: str, headers: list[tuple[str, str]]) -> Reply:
+    content_type = MEDIA_TYPES[file.suffix]
+    if _takes_gzip(accept_encoding) and (compressed := file.compressed) is not None:
         return Reply(compressed, content_type=content_type, headers=[*headers, ("content-encoding", "gzip")])
     return Reply(file.data, content_type=content_type, headers=headers)
 
