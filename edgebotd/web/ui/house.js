@@ -46,10 +46,16 @@ export const busy = (bot) => bot.activity !== "idle";
 
 let askedAt = 0;
 
-/** Ask who is signed in. Throws a `Problem`. */
+/** Ask who is signed in. Another person begins anew, with nothing of the one before. Throws a `Problem`. */
 export async function loadMe() {
   askedAt = Date.now();
-  me.value = await call("GET", "/api/me");
+  const who = await call("GET", "/api/me");
+  if (me.value !== null && me.value.userId !== who.userId) {
+    location.reload();
+    // Nothing is shown to them of what is still here.
+    await new Promise(() => {});
+  }
+  me.value = who;
 }
 
 /** Ask again; what does not come through now comes with the next reason to ask, or the login. */

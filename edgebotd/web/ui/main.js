@@ -80,20 +80,18 @@ function App() {
   if (me.value === null && unreachable.value !== null) {
     return html`<main class="first" id="main" tabindex="-1"><p class="muted small">edgebotd</p><h1>${t("unreachable.title")}</h1><p role="status">${unreachable.value} ${t("unreachable.text")}</p></main>`;
   }
-  if (me.value === null || signedOut.value) {
-    const before = me.value?.userId;
-    const done = async () => {
-      trouble.value = null;
-      await enter();
-      // Another person begins anew: nothing of the one before stays in the tab.
-      if (before !== undefined && before !== me.value?.userId) location.reload();
-    };
-    return ready.value ? html`<${SignIn} trouble=${trouble.value} ended=${me.value !== null} onDone=${done} />` : null;
-  }
-  if (firstRun.value) {
-    return html`<${FirstBot} onDone=${(/** @type {string} */ to) => (navigate(to), (firstRun.value = false))} /><${Toasts} />`;
-  }
-  return html`<${Shell} />`;
+  const done = () => {
+    trouble.value = null;
+    return enter();
+  };
+  if (me.value === null) return ready.value ? html`<${SignIn} trouble=${trouble.value} onDone=${done} />` : null;
+  const house = firstRun.value
+    ? html`<${FirstBot} onDone=${(/** @type {string} */ to) => (navigate(to), (firstRun.value = false))} /><${Toasts} />`
+    : html`<${Shell} />`;
+  // What was typed stays below the login, out of sight and reach, for the same person to go on.
+  const ended = signedOut.value;
+  return html`<div class="house" hidden=${ended} inert=${ended}>${house}</div>
+    ${ended && html`<${SignIn} trouble=${trouble.value} ended onDone=${done} />`}`;
 }
 
 async function start() {

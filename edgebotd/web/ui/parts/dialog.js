@@ -1,5 +1,6 @@
 // Dialogs are the browser's own: it keeps the focus inside, and Esc closes them.
 
+import { signedOut } from "../api.js";
 import { html, render, useLayoutEffect, useRef, useState } from "../lib.js";
 import { t } from "../strings.js";
 import { showDialog } from "./focus.js";
@@ -15,10 +16,16 @@ let count = 0;
 export function Dialog({ title, onClose, children, className = "" }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const [id] = useState(() => `dialog-${(count += 1)}`);
+  // A dialog makes the rest of the page inert, the login too: while that is shown, it waits.
+  const waits = signedOut.value;
   // At once, so that what is typed next goes there.
-  useLayoutEffect(() => showDialog(/** @type {HTMLDialogElement} */ (element.current)), []);
+  useLayoutEffect(() => {
+    const shown = /** @type {HTMLDialogElement} */ (element.current);
+    if (waits) shown.close();
+    else showDialog(shown);
+  }, [waits]);
   return html`
-    <dialog ref=${element} class=${`dialog ${className}`} aria-labelledby=${id} tabindex="-1" onClose=${onClose}>
+    <dialog ref=${element} class=${`dialog ${className}`} aria-labelledby=${id} tabindex="-1" onClose=${() => signedOut.value || onClose()}>
       <h2 id=${id}>${title}</h2>
       ${children}
     </dialog>`;

@@ -77,7 +77,8 @@ function changed(records) {
 
 /** Show a dialog that gives the focus back, also when it is taken away without being closed. @param {HTMLDialogElement} dialog */
 export function showDialog(dialog) {
-  before.set(dialog, document.activeElement);
+  // One that waited for a login has its opener from before.
+  if (!before.has(dialog)) before.set(dialog, document.activeElement);
   dialog.showModal();
 }
 

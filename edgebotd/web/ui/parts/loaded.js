@@ -32,7 +32,8 @@ export function useLoaded(load, keys) {
     return () => abort.abort();
   }, [...keys, turn]);
   const reload = useCallback(() => setTurn((count) => count + 1), []);
-  useEffect(() => (state.error?.passing ? whenBack(reload) : undefined), [state.error]);
+  // Or somebody has logged in again.
+  useEffect(() => (state.error?.passing || state.error?.status === 401 ? whenBack(reload) : undefined), [state.error]);
   return { ...state, reload };
 }
 

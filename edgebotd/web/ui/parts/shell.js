@@ -1,5 +1,6 @@
 // The frame around every page: where one can go, how the line is, and the page itself.
 
+import { signedOut } from "../api.js";
 import { bots, me, surface } from "../house.js";
 import { html, useEffect, useRef } from "../lib.js";
 import { match, route } from "../router.js";
@@ -94,7 +95,7 @@ export function Shell() {
         <${MeMenu} />
       </header>
       <${Strip} />
-      <main ref=${main} class="page" id="main" tabindex="-1">${bare && html`<h1 class="visually-hidden">${title}</h1>`}${content}</main>
+      <main ref=${main} class="page" id=${signedOut.value ? null : "main"} tabindex="-1">${bare && html`<h1 class="visually-hidden">${title}</h1>`}${content}</main>
       <p class="visually-hidden" role="status">${title}</p>
       ${paletteShown.value && html`<${Palette} />`}
       <${Keys} />
