@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,7 +12,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.axe import violations
 from tests.browser.house import wait_live
-from tests.peers.process import Program, free_port
+from tests.peers.process import free_port
+from tests.warm import WarmProgram, run_warm
 
 PASSWORD = "correct horse battery"
 
@@ -27,17 +26,17 @@ class Fresh:
         self.built_in = built_in
         self.origin = f"http://127.0.0.1:{free_port()}"
         environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
-        edgebotd = [sys.executable, "-m", "edgebotd", "--socket", str(folder / "socket")]
+        socket = ["--socket", str(folder / "socket")]
         config = folder / "config.toml"
-        init = [*edgebotd, "init", "--config", str(config), "--state-dir", str(folder / "state")]
-        printed = subprocess.run(init, env=environment, capture_output=True, text=True, check=True).stdout
-        link = re.search(r"http://\S+(/#code=\S+)", printed)
-        assert link is not None
+        init = [*socket, "init", "--config", str(config), "--state-dir", str(folder / "state")]
+        ended = run_warm(init, env=environment)
+        link = re.search(r"http://\S+(/#code=\S+)", ended.stdout)
+        assert link is not None, ended.stdout + ended.stderr
         self.link = self.origin + link[1]
         text = config.read_text().replace('"127.0.0.1:8787"', f'"{self.origin.removeprefix("http://")}"')
         config.write_text((text if built_in else text.replace('[bots.echo]\nkind = "echo"\n', "")) + more)
-        run = [*edgebotd, "run", "--config", str(config)]
-        self.program = Program(run, env=environment, log=folder / "run.log")
+        run = [*socket, "run", "--config", str(config)]
+        self.program = WarmProgram(run, env=environment, log=folder / "run.log")
         self.program.start()
         self.program.wait_until(self._answers, 30, "the daemon")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize
 
 from tests.peers.process import Program, free_port
+from tests.warm import WarmProgram, run_warm
 
 DESK: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 360, "height": 740}
@@ -39,9 +38,8 @@ class Demo:
             "XDG_RUNTIME_DIR": str(self.folder),
             "PYTHONUNBUFFERED": "1",
         }
-        command = [sys.executable, "-m", "edgebotd", "demo", "--bind", f"127.0.0.1:{self.port}"]
-        log = self.folder / f"demo-{self._starts}.log"
-        return Program([*command, "--state-dir", self.folder / "state"], env=environment, log=log)
+        command = ["demo", "--bind", f"127.0.0.1:{self.port}", "--state-dir", str(self.folder / "state")]
+        return WarmProgram(command, env=environment, log=self.folder / f"demo-{self._starts}.log")
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -76,8 +74,7 @@ class Demo:
     def run(self, *arguments: str, text: str | None = None, code: int = 0) -> str:
         """Run a command of edgebotd's against this daemon, which ends with `code`, and return what it prints."""
         socket = self.folder / "state" / "edgebotd.sock"
-        command = [sys.executable, "-m", "edgebotd", "--socket", str(socket), *arguments]
-        ended = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        ended = run_warm(["--socket", str(socket), *arguments], env=os.environ, text=text)
         assert ended.returncode == code, ended.stdout + ended.stderr
         return ended.stdout
 

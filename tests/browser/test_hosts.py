@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from typing_extensions import override
 from tests.browser.house import DESK, PHONE, Demo, open_tabs, wait_live
 from tests.browser.talk import PASSWORD, add_user, composer, replies
 from tests.peers.process import Program
+from tests.warm import WarmProgram
 
 # Browsers take all names below localhost for this machine.
 CHAT, BOT = "chat.localhost", "echo.localhost"
@@ -40,9 +40,10 @@ class Configured(Demo):
             """
         )
         (self.folder / "state").mkdir(mode=0o700, exist_ok=True)
-        command: list[str | Path] = [sys.executable, "-m", "edgebotd", "--config", configuration, "run"]
-        return Program(
-            command, env={**os.environ, "HOME": str(self.folder)}, log=self.folder / f"run-{self._starts}.log"
+        return WarmProgram(
+            ["--config", configuration, "run"],
+            env={**os.environ, "HOME": str(self.folder)},
+            log=self.folder / f"run-{self._starts}.log",
         )
 
     @override

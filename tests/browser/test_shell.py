@@ -54,6 +54,9 @@ def test_the_arrows_walk_through_the_palette_in_a_ring(page: Page) -> None:
 
 
 def test_letters_lead_somewhere_unless_one_types_or_turned_them_off(page: Page, demo: Demo) -> None:
+    # With the only bot, the list of bots is passed by at once.
+    demo.run("bots", "connect", "zoe", "--kind", "echo", "--name", "Zoe")
+    expect(page.locator("[data-row]")).to_have_count(2)
     page.keyboard.type("gc")
     # Where there is one bot only, its chat comes at once.
     expect(page).to_have_url(re.compile("/chat(/echo)?$"))

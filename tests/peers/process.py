@@ -9,8 +9,9 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Protocol
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.03
 
 
 class PeerFailed(Exception):
@@ -25,6 +26,27 @@ def free_port() -> int:
         return port
 
 
+class Process(Protocol):
+    """What of `subprocess.Popen` is used here."""
+
+    @property
+    def pid(self) -> int:
+        """Its id, which is its group's too."""
+        ...
+
+    def poll(self) -> int | None:
+        """Return how it ended; None while it runs."""
+        ...
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end, or raise `subprocess.TimeoutExpired`."""
+        ...
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        ...
+
+
 class Program:
     """One running program and whatever it starts.
 
@@ -35,7 +57,7 @@ class Program:
         self.arguments = [str(argument) for argument in arguments]
         self.env = dict(env)
         self.log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     @property
     def pid(self) -> int:
@@ -52,9 +74,12 @@ class Program:
     def start(self) -> None:
         """Start the program; its output goes to the end of the log."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.arguments, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+            self._process = self._spawn(log)
+
+    def _spawn(self, log: IO[bytes]) -> Process:
+        return subprocess.Popen(
+            self.arguments, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
 
     def signal_all(self, number: signal.Signals) -> None:
         """Send a signal to the program and all its descendants that live."""
