@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, CDPSession, Page
 
 from tests.browser.house import Demo
 
@@ -105,3 +108,42 @@ def leads_again(pages: list[Page], phase: str = "live") -> Page:
 def streams(demo: Demo) -> int:
     """Return how many streams the daemon counts."""
     return len(demo.run_json("connections")["items"])
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Stop a tab's process, as a frozen tab is: it keeps its lock and its stream, and runs nothing."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def renderer(page: Page) -> int:
+    """Return the id of the process that a tab has for itself: the one that spends what the tab does.
+
+    The browser does not tell it. In small pieces, so that a tab that leads answers the others in between.
+    """
+    browser = page.context.browser
+    assert browser is not None
+    session = browser.new_browser_cdp_session()
+    try:
+        spent = dict.fromkeys(_renderers(session), 0.0)
+        while True:
+            before = _renderers(session)
+            page.evaluate("() => { for (let n = 0, x = 1; n < 1e7; n++) x = (x * 16807) % 2147483647; }")
+            for pid, seconds in _renderers(session).items():
+                if pid in spent and pid in before:
+                    spent[pid] += seconds - before[pid]
+            *others, most = sorted(spent, key=lambda pid: spent[pid])
+            if spent[most] > 0.2 and all(spent[pid] < spent[most] / 4 for pid in others):
+                return most
+    finally:
+        session.detach()
+
+
+def _renderers(session: CDPSession) -> dict[int, float]:
+    """Return the browser's renderer processes, and how many seconds of a core each has had."""
+    told = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    return {one["id"]: one["cpuTime"] for one in told if one["type"] == "renderer"}
