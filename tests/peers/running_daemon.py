@@ -14,6 +14,7 @@ import trio
 
 from edgebotd.protocol.sse import Parser, ServerEvent
 from tests.peers.process import Program
+from tests.warm import WarmProgram
 
 CONFIGURATION = """
 [server]
@@ -126,9 +127,12 @@ class Daemon:
     def __init__(self, folder: Path, before: str = "") -> None:
         self.folder = folder
         self.socket = folder / "socket"
-        entry = ["-c", f"{before}\nfrom edgebotd.__main__ import main\nmain()"] if before else ["-m", "edgebotd"]
-        arguments = [sys.executable, *entry, "run", "--config", str(folder / "edgebotd.toml")]
-        self.program = Program(arguments, env=dict(os.environ), log=folder / "log")
+        arguments = ["run", "--config", str(folder / "edgebotd.toml")]
+        if before:
+            cold = [sys.executable, "-c", f"{before}\nfrom edgebotd.__main__ import main\nmain()"]
+            self.program = Program([*cold, *arguments], env=dict(os.environ), log=folder / "log")
+        else:
+            self.program = WarmProgram(arguments, env=dict(os.environ), log=folder / "log")
 
     async def start(self) -> None:
         """Start the process and wait until it is ready."""
