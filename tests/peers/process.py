@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
-_POLL_SECONDS = 0.03
+_POLL_SECONDS = (0.02, 0.1)
+"""At first, when it may be there in a moment; and in the end, when each look costs who is still starting."""
 
 
 class PeerFailed(Exception):
@@ -138,11 +139,13 @@ class Program:
             PeerFailed: the timeout passed.
         """
         deadline = time.monotonic() + timeout
+        pause, longest = _POLL_SECONDS
         while not ready():
             if time.monotonic() > deadline:
                 raise PeerFailed(f"waited {timeout} s for {what}\n{self.last_lines()}")
             check()
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(pause * 1.2, longest)
 
     def last_lines(self, count: int = 30) -> str:
         """Return the end of the log, for an error message."""
