@@ -5,6 +5,7 @@
     ├─ open_hub                   ring and journal, the epoll task of handed-over streams
     ├─ open_people                who exists, sessions, tokens
     ├─ open_bots                  one supervised connection task per bot
+    ├─ open_docker                the bots' containers: the engine's connections, work in steps
     ├─ open_supervisor            background jobs
     └─ edge nursery               signals, web, watchdog, status; then READY=1
 
@@ -16,9 +17,11 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import random
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -29,8 +32,11 @@ from typing import Any, Final
 import trio
 
 from edgebotd import __version__, logs, systemd
+from edgebotd.bots.gateways import Gateways
 from edgebotd.bots.registry import Registry, open_bots
 from edgebotd.config import ChatSettings, Settings, StorageSettings
+from edgebotd.docker.find import find_socket
+from edgebotd.docker.house import open_docker
 from edgebotd.errors import EdgebotdError
 from edgebotd.events import ALL, BotState, JobStatus
 from edgebotd.hub.hub import Hub, open_hub
@@ -38,7 +44,7 @@ from edgebotd.hub.settings import HubSettings
 from edgebotd.jobs.retention import PERIOD_SECONDS, Keep, Retention
 from edgebotd.outgoing import Outgoing
 from edgebotd.people.accounts import Accounts, warn_of_reserved_ids
-from edgebotd.people.audit import SYSTEM
+from edgebotd.people.audit import SYSTEM, Actor, record
 from edgebotd.people.directory import People, open_people
 from edgebotd.people.passwords import Passwords
 from edgebotd.people.sign_in import SignIn
@@ -188,8 +194,22 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
     registry = await stack.enter_async_context(
         open_bots(database, hub, settings.bots, settings.chat, state_dir, now=wall_clock, rng=rng)
     )
+    docker = await stack.enter_async_context(
+        open_docker(
+            database,
+            hub,
+            Gateways(registry, database),
+            settings.docker,
+            socket=find_socket(settings.docker.socket, os.environ),
+            named={bot_id: bot.container for bot_id, bot in settings.bots.items() if bot.container is not None},
+            installation=identity.id,
+            note=partial(_note, wall_clock),
+            now=wall_clock,
+        )
+    )
     supervisor = await stack.enter_async_context(open_supervisor(partial(_publish_job, hub), now=wall_clock, rng=rng))
     supervisor.start(_retention(settings.storage, settings.chat, database, hub))
+    supervisor.start(Job("docker-status", docker.run))
     passwords = Passwords()
     services = Services(
         database=database,
@@ -197,6 +217,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
         registry=registry,
         turns=registry.turns,
         chat=registry.chat,
+        docker=docker,
         people=people,
         accounts=Accounts(people, passwords),
         sign_in=SignIn(
@@ -214,6 +235,18 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
         remote_images=RemoteImages(Outgoing()) if settings.chat.remote_images else None,
     )
     return _House(settings, hub, people, registry, supervisor, services, stopping)
+
+
+def _note(
+    now: Callable[[], int],
+    conn: sqlite3.Connection,
+    actor: Mapping[str, Any],
+    action: str,
+    bot_id: str,
+    detail: Mapping[str, Any],
+) -> None:
+    """Write the audit entry of an act on a container."""
+    record(conn, Actor(**actor), now(), action, bot_id, bot_id=bot_id, **detail)
 
 
 def _publish_job(hub: Hub, status: JobStatus) -> None:

@@ -51,12 +51,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "docker:status": {
         "engine": {"state": "up", "version": "28", "sinceAt": 1},
         "containers": [
-            {"name": "atlas-1", "botId": "atlas", "state": "running", "sinceAt": 1},
-            {"name": "db", "state": "running", "sinceAt": 1},
+            {"name": "atlas-1", "botId": "atlas", "state": "running", "sinceAt": 1, "seenAt": 1},
+            {"name": "db", "state": "running", "sinceAt": 1, "seenAt": 1},
         ],
         "pulls": [{"image": "x", "bytesDone": 1}],
     },
     "bot-log": {"botId": "atlas", "lines": [{"at": 1, "text": "listening"}]},
+    "bot-stats": {"botId": "atlas", "at": 1, "cpuPercent": 12.5, "memoryBytes": 2048},
     "provision-log": {"provisionId": "p1", "step": "pull", "text": "50 %", "at": 1},
     "provision-done": {"provisionId": "p1", "ok": False, "reason": "name taken", "at": 1},
     "auth-profiles:refreshed": {"profileId": "anthropic:work", "outcome": "refreshed", "expiresAt": 9, "at": 1},

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
@@ -17,9 +16,10 @@ import trio
 from edgebotd.bots.capture import Capture
 from edgebotd.bots.connector import Connector, ConnectorError, Feature, Hello, Trouble
 from edgebotd.bots.incoming import Complete
+from edgebotd.bots.status import Status, with_container
 from edgebotd.bots.turnqueue import TurnQueue
 from edgebotd.config import ChatSettings
-from edgebotd.events import BotState, BotStatus, BotSummary, RunState
+from edgebotd.events import BotState, BotStatus, BotSummary, ContainerStatus, RunState
 from edgebotd.hub.hub import Hub
 from edgebotd.protocol.backoff import Backoff
 from edgebotd.protocol.run import History, RunEvent
@@ -45,18 +45,6 @@ BROKEN: Final = "The connection broke in the middle of this reply, and the bot k
 RESTARTED: Final = "edgebotd restarted in the middle of this reply. Send the message again."
 
 
-@dataclass(frozen=True)
-class Status:
-    """What a bot's registry row says. `extra` holds what a person needs, such as a pairing's request id."""
-
-    state: BotState
-    since_at: int
-    reason: str | None = None
-    detail: str | None = None
-    source: str = "connection"
-    extra: dict[str, str] = field(default_factory=dict)
-
-
 class Bot:
     """A bot that the registry knows. Ownership: the registry runs `run` in its nursery and cancels it with `stop`."""
 
@@ -75,7 +63,8 @@ class Bot:
         self.stored = stored
         self.connector = connector
         self.hello: Hello | None = None
-        self.status = Status(BotState.UNKNOWN, now())
+        self.status = self._told = Status(BotState.UNKNOWN, now())
+        self._container: ContainerStatus | None = None
         self.activity: tuple[str, str | None] = ("idle", None)
         self.bugs = 0
         self._hub = hub
@@ -92,6 +81,9 @@ class Bot:
         self._want = trio.Event()
         self._lost_at: int | None = None
         self._ended: ConnectorError | None = None
+        self._attempts = 0
+        self._resting = False
+        self._verdict = trio.Event()
         self.complete: Complete | None = None
         self.capture = Capture(stored.id, database, hub, now, self._tell_activity, self._want_history)
         self.queue = TurnQueue(stored.id, database, hub, self.capture, chat, now)
@@ -140,6 +132,13 @@ class Bot:
             self.retry_now()
         self._changed()
 
+    def take_container(self, container: ContainerStatus | None) -> None:
+        """Take how its container is; one that has just become ready is tried at once."""
+        before, self._container = self._container, container
+        if container is not None and _ready(container) and not (before is not None and _ready(before)):
+            self.retry_now()
+        self._tell()
+
     def stop(self) -> None:
         """End all tasks of this bot."""
         self._scope.cancel()
@@ -154,8 +153,15 @@ class Bot:
     async def wait_verdict(self, timeout: float) -> None:
         """Wait until the first attempt has succeeded or failed, at most so many seconds."""
         with trio.move_on_after(timeout):
-            while self.status.state in (BotState.UNKNOWN, BotState.CONNECTING):
+            while self._told.state in (BotState.UNKNOWN, BotState.CONNECTING):
                 await self._status_change.wait()
+
+    async def next_verdict(self) -> None:
+        """Try now, and wait until an attempt that has begun since has succeeded or failed."""
+        wanted = self._attempts + 1
+        while not self.connected and not (self._attempts >= wanted and self._resting):
+            self.retry_now()
+            await self._verdict.wait()
 
     # The connection
 
@@ -175,9 +181,11 @@ class Bot:
     async def _supervise(self) -> None:
         waits = 0
         while True:
-            if self.status.state in (BotState.UNKNOWN, BotState.CONNECTED):
+            if self._told.state in (BotState.UNKNOWN, BotState.CONNECTED):
                 self._set(BotState.CONNECTING)
             began = trio.current_time()
+            self._attempts += 1
+            self._resting = False
             error = await self._attempt()
             if error is None:
                 # Other settings: at once.
@@ -193,6 +201,9 @@ class Bot:
             else:
                 pause = max(self._backoff.next(), error.retry_after or 0)
             self._retry = trio.Event()
+            self._resting = True
+            self._verdict.set()
+            self._verdict = trio.Event()
             with trio.move_on_after(pause):
                 await self._retry.wait()
                 waits = 0
@@ -229,6 +240,8 @@ class Bot:
 
     def _started(self, hello: Hello, nursery: trio.Nursery) -> None:
         self.hello = hello
+        self._verdict.set()
+        self._verdict = trio.Event()
         # What was sent without an answer is sent again, not settled.
         before = frozenset(self.capture.live) - self.queue.unanswered()
         for run in self.capture.live.values():
@@ -249,7 +262,7 @@ class Bot:
         else:
             state = BotState.DISCONNECTED
         log.log(
-            logging.WARNING if self.status.reason != error.reason else logging.DEBUG,
+            logging.WARNING if self._told.reason != error.reason else logging.DEBUG,
             "bot %s: %s (%s)",
             self.id,
             error.detail,
@@ -265,16 +278,29 @@ class Bot:
         detail: str | None = None,
         extra: dict[str, str] | None = None,
     ) -> None:
-        old = self.status
-        if (old.state, old.reason, old.detail) == (state, reason, detail):
-            return
+        old = self._told
         since = old.since_at if old.state is state else self._now()
-        self.status = Status(state, since, reason, detail, extra=extra or {})
-        self._status_change.set()
-        self._status_change = trio.Event()
+        self._told = Status(state, since, reason, detail, extra=extra or {})
+        if (old.state, old.reason, old.detail) != (state, reason, detail):
+            self._status_change.set()
+            self._status_change = trio.Event()
+        self._tell()
+
+    def _tell(self) -> None:
+        old, now = self.status, with_container(self._told, self._container)
+        self.status = now
+        if (old.state, old.reason, old.detail, old.source) == (now.state, now.reason, now.detail, now.source):
+            return
         self._hub.publish(
             self.id,
-            BotStatus(bot_id=self.id, state=state, reason=reason, detail=detail, since_at=since),
+            BotStatus(
+                bot_id=self.id,
+                state=now.state,
+                reason=now.reason,
+                detail=now.detail,
+                source=now.source,
+                since_at=now.since_at,
+            ),
         )
         self._changed()
 
@@ -385,6 +411,10 @@ class Bot:
                     "The bot has been away for too long; how this reply went on is unknown."
                 )
             await self._status_change.wait()
+
+
+def _ready(container: ContainerStatus) -> bool:
+    return container.state == "running" and container.health in (None, "healthy")
 
 
 class _Started:

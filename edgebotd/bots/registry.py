@@ -142,8 +142,8 @@ class Registry:
 
     # Changing
 
-    async def connect(self, request: ConnectRequest) -> ConnectAnswer:
-        """Add a bot and try it at once; it stays, whatever the first attempt says.
+    async def connect(self, request: ConnectRequest, *, wait: bool = True) -> ConnectAnswer:
+        """Add a bot and try it at once; it stays, whatever the first attempt says, which is waited for.
 
         Raises:
             Conflict: the id is taken or was used before.
@@ -155,10 +155,10 @@ class Registry:
             await self._database.write(lambda tx: bot_rows.add(tx.connection, stored))
             self._keyring.set_token(request.id, request.token)
             bot = await self._start(stored, request.token)
-        await bot.wait_verdict(VERDICT_SECONDS)
+        await bot.wait_verdict(VERDICT_SECONDS if wait else 0)
         return self._answer(bot)
 
-    async def edit(self, bot_id: str, request: EditRequest) -> ConnectAnswer:
+    async def edit(self, bot_id: str, request: EditRequest, *, wait: bool = True) -> ConnectAnswer:
         """Change a bot that was connected at run time, and try it again at once.
 
         Raises:
@@ -178,7 +178,7 @@ class Registry:
             same = chosen == bot.stored.settings and request.token is None
             self._tokens[bot_id] = token
             bot.replace(changed, bot.connector if same else self._connector(changed, token))
-        await bot.wait_verdict(VERDICT_SECONDS)
+        await bot.wait_verdict(VERDICT_SECONDS if wait else 0)
         return self._answer(bot)
 
     async def remove(self, bot_id: str, *, history: bool = False) -> None:

@@ -79,6 +79,7 @@ class TurnQueue:
         self._nursery: trio.Nursery | None = None
         self._link: tuple[Connector, Hello] | None = None
         self._why = "The bot is not connected yet."
+        self._held: str | None = None
         self._change = trio.Event()
         self._queues: dict[str, deque[Item]] = {}
         self._items: dict[str, Item] = {}
@@ -135,6 +136,11 @@ class TurnQueue:
         """Note why no turn can go out."""
         self._why = why
 
+    def hold(self, why: str | None) -> None:
+        """Let turns wait though the bot is connected, for this reason; None: let them go again."""
+        self._held = why
+        self._poke()
+
     def unanswered(self) -> frozenset[str]:
         """Return the runs that were sent but not accepted yet: they will be sent again."""
         return frozenset(run_id for run_id, item in self._items.items() if item.run is not None and not item.answered)
@@ -167,8 +173,8 @@ class TurnQueue:
 
     def waiting_for(self, conversation_id: str) -> str | None:
         """Return why a turn of this conversation has to wait, None where it can go at once."""
-        if self._link is None:
-            return self._why
+        if self._held is not None or self._link is None:
+            return self._held or self._why
         return "Another message of this conversation is being answered." if self._queues.get(conversation_id) else None
 
     def put(self, item: Item) -> None:
@@ -261,9 +267,9 @@ class TurnQueue:
                 return False
             left = (item.turn.created_at + self._queued_ms - self._now()) / 1000
             if left <= 0:
-                await self._end(item, RunState.FAILED, f"It could not be sent in time. {self._why}")
+                await self._end(item, RunState.FAILED, f"It could not be sent in time. {self._held or self._why}")
                 return True
-            if self._link is None:
+            if self._link is None or self._held is not None:
                 change = self._change
                 with trio.move_on_after(left):
                     await change.wait()

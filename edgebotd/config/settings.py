@@ -167,6 +167,37 @@ class PeopleSettings(Section):
     """Wrong passwords a minute for one account and one address before further ones wait."""
 
 
+class DockerSettings(Section):
+    """[docker]"""
+
+    socket: Literal["off"] | SocketPath | None = None
+    """The container engine's unix socket, or "off"; where it is not set, the usual places are looked at."""
+    image: Words = "ghcr.io/openclaw/openclaw:2026.9.6"
+    """The image of new bots; what it is at that moment is pinned by its digest."""
+    memory_bytes: Bytes = 2048 * MIB
+    """Memory of a new bot's container."""
+    cpus: Annotated[float, Field(strict=True, gt=0, le=1024, allow_inf_nan=False)] = 2.0
+    """Processors of a new bot's container."""
+    pids: Count = 512
+    """Processes and threads of a new bot's container."""
+    drain_seconds: Seconds = 330
+    """How long a bot that is stopped may take to end its runs before it is killed."""
+    reconcile_seconds: Seconds = 30
+    """How often all containers are looked at, beside what the engine tells by itself."""
+    crash_limit: Count = 5
+    """So often a container may end by itself within crash_seconds; then it is left stopped."""
+    crash_seconds: Seconds = 300
+    """See crash_limit."""
+    operations_at_once: Count = 4
+    """Bots that are provisioned at the same time; further ones wait."""
+    host_network: tuple[BotId, ...] = ()
+    """Bots whose container may use the host's network."""
+    mounts: dict[BotId, tuple[Annotated[str, Field(pattern=r"^/[^:]+:/[^:]+(:ro)?$")], ...]] = {}
+    """Folders of this machine that a bot's container may have: "/srv/notes:/notes:ro"."""
+    secrets: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")], FilePath] = {}
+    """Names for files with secrets, which a bot's environment may refer to."""
+
+
 class LoggingSettings(Section):
     """[logging]"""
 
@@ -199,6 +230,8 @@ class BotSettings(Section):
     """openai: the model to ask for."""
     system_prompt: Words | None = None
     """openai: said to the model before each conversation."""
+    container: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")] | None = None
+    """openclaw: the name of the container that it runs in, where it is one of the engine's."""
     device: Flag = True
     """openclaw: pair as a device with a key of its own, not by token alone."""
     pace_ms: Annotated[int, Field(strict=True, ge=0, le=60_000)] = 30
@@ -216,8 +249,12 @@ class BotSettings(Section):
             yield from _url_contradictions(self.url, schemes)
         if self.kind == "openai" and self.model is None:
             yield "model", "is required for kind openai"
-        takers = {"model": "openai", "system_prompt": "openai", "agent_id": "openclaw", "device": "openclaw"}
-        for key, kind in {**takers, "pace_ms": "echo"}.items():
+        takers = {
+            "openclaw": ("agent_id", "device", "container"),
+            "openai": ("model", "system_prompt"),
+            "echo": ("pace_ms",),
+        }
+        for key, kind in ((key, kind) for kind, keys in takers.items() for key in keys):
             if key in self.model_fields_set and kind != self.kind:
                 yield key, f"means nothing for kind {self.kind}, only for {kind}"
 
@@ -242,6 +279,7 @@ class Settings(Section):
     channel: ChannelSettings = ChannelSettings()
     chat: ChatSettings = ChatSettings()
     people: PeopleSettings = PeopleSettings()
+    docker: DockerSettings = DockerSettings()
     logging: LoggingSettings = LoggingSettings()
     bots: dict[BotId, BotSettings] = {}
     _sources: Sources = PrivateAttr(default_factory=Sources)

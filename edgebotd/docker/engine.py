@@ -10,13 +10,13 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 import trio
 
+from edgebotd.docker.answers import EngineVersion, ExecResult, Image, image_of
 from edgebotd.docker.errors import EngineError, Trouble, lost
 from edgebotd.docker.transport import Transport, open_transport
 from edgebotd.protocol.docker.containers import (
@@ -28,9 +28,9 @@ from edgebotd.protocol.docker.containers import (
     parse_listed,
 )
 from edgebotd.protocol.docker.images import Progress, Pull, Reference
-from edgebotd.protocol.docker.streams import JsonLines, Output, OutputLine, parse_time
+from edgebotd.protocol.docker.streams import JsonLines, Output, OutputLine
 from edgebotd.protocol.docker.usage import Usage, parse_usage
-from edgebotd.protocol.fields import integer, mapping, objects, string, strings
+from edgebotd.protocol.fields import integer, mapping, objects, string
 
 OLDEST_API: Final = (1, 41)
 """Docker 20.10. What it lacks is not used."""
@@ -46,40 +46,6 @@ PULL_SILENCE_SECONDS: Final = 120.0
 
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
-
-
-@dataclass(frozen=True, slots=True)
-class EngineVersion:
-    """Which engine answers. `kind`: Docker, or Podman in its place. `api` is what is spoken with it."""
-
-    version: str
-    api: str
-    kind: str
-    os: str | None = None
-    architecture: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image of the engine. Sizes in bytes, times Unix milliseconds."""
-
-    id: str
-    tags: tuple[str, ...]
-    digests: tuple[str, ...]
-    """name@sha256:..., as it was pulled."""
-    size: int
-    created_at: int | None
-    config: Mapping[str, Any]
-    """The image's own `Config` where it was inspected, else empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExecResult:
-    """What a command in a container came to. `output`: its stdout; `errors`: its stderr."""
-
-    exit_code: int
-    output: str
-    errors: str
 
 
 class Engine:
@@ -308,11 +274,11 @@ class Engine:
 
     async def images(self) -> list[Image]:
         """List images."""
-        return [_image(entry) for entry in objects(await self._json("GET", "/images/json"))]
+        return [image_of(entry) for entry in objects(await self._json("GET", "/images/json"))]
 
     async def image(self, reference: str) -> Image:
         """Return one image, by reference or id. Raises `EngineError`, MISSING where the engine does not have it."""
-        return _image(mapping(await self._json("GET", f"/images/{quote(reference, safe='/:@')}/json")))
+        return image_of(mapping(await self._json("GET", f"/images/{quote(reference, safe='/:@')}/json")))
 
     async def pull(self, reference: Reference, progress: Callable[[Progress], None]) -> None:
         """Pull an image, telling how far it is.
@@ -334,7 +300,7 @@ class Engine:
         if pull.error is not None:
             raise EngineError(Trouble.REFUSED, f"The image {reference} could not be pulled: {pull.error}")
 
-    async def remove_image(self, reference: str) -> None:
+    async def removeimage_of(self, reference: str) -> None:
         """Remove an image that no container uses. Raises `EngineError`, CONFLICT where one does."""
         await self._call("DELETE", f"/images/{quote(reference, safe='/:@')}", seconds=SLOW_SECONDS)
 
@@ -396,18 +362,6 @@ def _name(name: str) -> str:
 def _api(text: object) -> tuple[int, int] | None:
     match = _VERSION.fullmatch(string(text) or "")
     return None if match is None else (int(match[1]), int(match[2]))
-
-
-def _image(entry: Mapping[str, Any]) -> Image:
-    created = entry.get("Created")
-    return Image(
-        id=string(entry.get("Id")) or "",
-        tags=tuple(tag for tag in strings(entry.get("RepoTags")) if tag != "<none>:<none>"),
-        digests=tuple(digest for digest in strings(entry.get("RepoDigests")) if not digest.startswith("<none>")),
-        size=integer(entry.get("Size")) or 0,
-        created_at=created * 1000 if isinstance(created, int) else parse_time(created),
-        config=mapping(entry.get("Config")),
-    )
 
 
 @asynccontextmanager

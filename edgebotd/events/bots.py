@@ -100,7 +100,22 @@ class LogLine(Model):
 
 
 class BotLog(BotEvent):
-    """Log lines of a bot's container, while someone watches."""
+    """Log lines of a bot's container, while someone watches. `missed`: lines left out before these, of a flood."""
 
     type: Literal["bot-log"] = "bot-log"
     lines: tuple[LogLine, ...]
+    missed: int = 0
+
+
+class BotStats(BotEvent):
+    """What a bot's container uses, about once a second while someone watches; of its network, per second."""
+
+    type: Literal["bot-stats"] = "bot-stats"
+    at: AtMs
+    cpu_percent: float | None = None
+    """Of one processor: two busy ones are 200."""
+    memory_bytes: int
+    memory_limit_bytes: int | None = None
+    received_per_second: float | None = None
+    sent_per_second: float | None = None
+    pids: int | None = None

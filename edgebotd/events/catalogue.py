@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol
 
 from pydantic import Field, TypeAdapter
 
-from edgebotd.events.bots import BotActivity, BotLog, BotsStatusUpdate, BotStatus, CodeSessionEvent, CodeSessionStatus
+from edgebotd.events.bots import (
+    BotActivity,
+    BotLog,
+    BotsStatusUpdate,
+    BotStats,
+    BotStatus,
+    CodeSessionEvent,
+    CodeSessionStatus,
+)
 from edgebotd.events.chat import ChatDelta, ChatMessage, ChatStatus, ConversationUpdate
 from edgebotd.events.model import Event
 from edgebotd.events.system import (
@@ -49,7 +57,8 @@ class Row:
         allowed: whether this viewer may see the event at all; the hub has already checked the bot for a bot's event.
         view: what of it a viewer sees (None: nothing); None where everyone allowed sees the same bytes.
         latest: key under which only the newest counts; such events are part of the snapshot and merge in a backlog.
-        watched: only sent to operators who asked for it with a watch (CHANNEL C16).
+        watched: only sent to those who asked for it with a watch (CHANNEL C16): `logs` to operators, `stats` to all
+            who see the bot.
     """
 
     model: type[Event]
@@ -57,7 +66,7 @@ class Row:
     allowed: Callable[[Any, Viewer], bool] | None = None
     view: Callable[[Any, Viewer], Event | None] | None = None
     latest: Callable[[Any], str] | None = None
-    watched: bool = False
+    watched: Literal["logs", "stats"] | None = None
 
 
 def _admins(_event: Event, viewer: Viewer) -> bool:
@@ -101,7 +110,8 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(CodeSessionStatus, Kept.JOURNAL),
     Row(CodeSessionEvent, Kept.JOURNAL),
     Row(DockerStatus, Kept.RING, view=_own_containers, latest=lambda _: ""),
-    Row(BotLog, Kept.RING, watched=True),
+    Row(BotLog, Kept.RING, watched="logs"),
+    Row(BotStats, Kept.RING, watched="stats"),
     Row(ProvisionLog, Kept.JOURNAL, allowed=_admins),
     Row(ProvisionDone, Kept.JOURNAL, allowed=_admins),
     Row(AuthProfileRefreshed, Kept.JOURNAL, allowed=_admins),
@@ -139,6 +149,7 @@ AnyEvent = Annotated[
     | CodeSessionEvent
     | DockerStatus
     | BotLog
+    | BotStats
     | ProvisionLog
     | ProvisionDone
     | AuthProfileRefreshed

@@ -6,23 +6,52 @@ from typing import Literal
 
 from edgebotd.events.model import AtMs, BotId, Event, Model
 
+ContainerState = Literal[
+    "created", "running", "paused", "restarting", "stopping", "removing", "exited", "missing", "unknown"
+]
+"""The engine's words, and three of ours: `stopping` until it and its processes are gone, `missing` for one that should
+be there, `unknown` while the engine does not say."""
+
 
 class ContainerStatus(Model):
     """One container; `bot_id` is None for one that belongs to no bot (admins only)."""
 
     name: str
+    container_id: str | None = None
+    """Its first twelve characters, as the engine's own tools show them."""
     bot_id: BotId | None = None
-    state: str
+    image: str | None = None
+    state: ContainerState
+    health: Literal["starting", "healthy", "unhealthy"] | None = None
+    """None where it has no health check, and while it does not run."""
+    exit_code: int | None = None
+    oom_killed: bool = False
+    restarts: int = 0
+    """How often it ended by itself lately."""
+    crash_loop: bool = False
+    """It ended so often that nobody starts it again until a person does."""
+    doing: str | None = None
+    """What edgebotd does with it now, for a person: "waits for 1 run to end"."""
     detail: str | None = None
-    source: str = "engine"
+    drift: tuple[str, ...] = ()
+    """Where it is not as a bot's container should be, in words."""
+    source: Literal["event", "list", "call"] = "list"
+    """What told it: the engine's events, a look at all, or an answer to what edgebotd did."""
     since_at: AtMs
+    seen_at: AtMs
+    """When the engine last told of it."""
 
 
 class EngineStatus(Model):
     """The container engine."""
 
-    state: Literal["up", "down", "frozen", "unknown"]
+    state: Literal["up", "down", "frozen", "unknown", "none"]
+    """`none`: no engine is configured, and none was found."""
+    kind: str | None = None
+    """Docker, or Podman in its place."""
     version: str | None = None
+    detail: str | None = None
+    """What is wrong and what to do, for a person."""
     since_at: AtMs
 
 
@@ -32,6 +61,8 @@ class PullProgress(Model):
     image: str
     bytes_done: int
     bytes_total: int | None = None
+    layers_done: int = 0
+    layers: int = 0
 
 
 class DockerStatus(Event):
@@ -48,6 +79,9 @@ class ProvisionLog(Event):
 
     type: Literal["provision-log"] = "provision-log"
     provision_id: str
+    bot_id: BotId | None = None
+    kind: str | None = None
+    """create, adopt, recreate, upgrade, remove."""
     step: str
     text: str
     at: AtMs
@@ -58,6 +92,8 @@ class ProvisionDone(Event):
 
     type: Literal["provision-done"] = "provision-done"
     provision_id: str
+    bot_id: BotId | None = None
+    kind: str | None = None
     ok: bool
     reason: str | None = None
     at: AtMs

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
-from edgebotd.access import AccessClass
+from edgebotd.access import AccessClass, Grant, Principal
 from edgebotd.events import ALL, CATALOGUE, Alert, BotEvent, ChatDelta, Event, Kept, Row, encode, row_of
 
 
@@ -43,20 +44,36 @@ def to_json(event: Event) -> bytes:
         raise EventRefused(f"{event.type} cannot be encoded: {exc}") from exc
 
 
-NO_LOGS: Final[frozenset[str]] = frozenset()
+@dataclass(frozen=True)
+class Watched:
+    """Which bots a stream, or anybody, watches (CHANNEL C16): producers work only for these."""
+
+    logs: frozenset[str] = frozenset()
+    stats: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.logs or self.stats)
+
+    def may(self, principal: Principal) -> Watched:
+        """Return what of it a principal may watch: logs of the bots it operates, resource use of those it sees."""
+        logs = frozenset(bot_id for bot_id in self.logs if principal.grant_on(bot_id) is Grant.OPERATE)
+        return Watched(logs, frozenset(principal.visible(self.stats)))
+
+
+NOTHING_WATCHED: Final = Watched()
 
 
 class Audience:
     """Who a stream speaks to, as far as events must know. Streams of equal audiences share their bytes."""
 
-    __slots__ = ("access", "logs", "types")
+    __slots__ = ("access", "types", "watched")
 
     def __init__(
-        self, access: AccessClass, types: frozenset[str] | None = None, logs: frozenset[str] = NO_LOGS
+        self, access: AccessClass, types: frozenset[str] | None = None, watched: Watched = NOTHING_WATCHED
     ) -> None:
         self.access = access
         self.types = types
-        self.logs = logs
+        self.watched = watched
 
 
 class Entry:
@@ -118,9 +135,14 @@ class Entry:
         if self.bot_id != ALL and not access.sees(self.bot_id):
             return False
         row = self.row
-        if row.watched and not (self.bot_id in audience.logs and access.operates(self.bot_id)):
+        if row.watched is not None and not self._is_watched(row.watched, audience):
             return False
         return row.allowed is None or row.allowed(self.event, access)
+
+    def _is_watched(self, what: Literal["logs", "stats"], audience: Audience) -> bool:
+        if what == "logs":
+            return self.bot_id in audience.watched.logs and audience.access.operates(self.bot_id)
+        return self.bot_id in audience.watched.stats
 
     def frame(self, audience: Audience, count: Callable[[], None]) -> bytes:
         """Return the frame with its id, or nothing where this audience does not see the event."""

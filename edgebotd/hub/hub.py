@@ -17,14 +17,14 @@ from edgebotd.errors import NotFound
 from edgebotd.events import ChatDelta, Event, Kept
 from edgebotd.hub.coalesce import Coalescer
 from edgebotd.hub.counters import Counters
-from edgebotd.hub.entry import Entry, check, delta_entry, require_unicode, to_json
+from edgebotd.hub.entry import Entry, Watched, check, delta_entry, require_unicode, to_json
 from edgebotd.hub.frames import Framing
 from edgebotd.hub.journal import Emitted, Ring, store_entries, trim
 from edgebotd.hub.log import EventLog
 from edgebotd.hub.pipeline import Pipeline, Slot
 from edgebotd.hub.poll import Polls
 from edgebotd.hub.replay import Replayer
-from edgebotd.hub.request import ConnectionInfo, HubFull, PollAnswer, StreamRequest, Watched
+from edgebotd.hub.request import ConnectionInfo, HubFull, PollAnswer, StreamRequest
 from edgebotd.hub.settings import HubSettings
 from edgebotd.hub.stream import MailboxStream
 from edgebotd.hub.subscriptions import Subscriptions
@@ -293,8 +293,7 @@ class Hub:
         def change() -> None:
             if stream.closed:
                 return
-            stream.stats = stats
-            self._subscriptions.regroup(stream, stream.group.types, logs)
+            self._subscriptions.regroup(stream, stream.group.types, Watched(logs, stats))
             self._subscriptions.watch_changed()
 
         self._subscriptions.when_still(change)
@@ -304,8 +303,8 @@ class Hub:
         logs: set[str] = set()
         stats: set[str] = set()
         for stream in self._subscriptions:
-            logs |= stream.group.logs
-            stats |= stream.stats
+            logs |= stream.group.watched.logs
+            stats |= stream.group.watched.stats
         return Watched(frozenset(logs), frozenset(stats))
 
     def on_watch_change(self, changed: Callable[[], None]) -> None:

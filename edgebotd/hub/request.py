@@ -86,11 +86,3 @@ class PollAnswer:
         """Return the answer's body."""
         reason = "" if self.reason is None else f'"reason":"{self.reason}",'
         return f'{{"verdict":"{self.verdict}",{reason}"cursor":"{self.cursor}","events":[{",".join(self.events)}]}}'
-
-
-@dataclass(frozen=True)
-class Watched:
-    """Which bots somebody watches now (CHANNEL C16): producers work only for these."""
-
-    logs: frozenset[str]
-    stats: frozenset[str]

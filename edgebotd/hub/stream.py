@@ -9,10 +9,10 @@ from typing_extensions import override
 
 from edgebotd.access import AccessClass, Principal
 from edgebotd.hub.backlog import Backlog, Raw
-from edgebotd.hub.entry import NO_LOGS, Audience
+from edgebotd.hub.entry import Audience, Watched
 from edgebotd.hub.frames import Framing, Verdict
 
-GroupKey = tuple[AccessClass, frozenset[str] | None, frozenset[str], Framing]
+GroupKey = tuple[AccessClass, frozenset[str] | None, Watched, Framing]
 
 
 class Group(Audience):
@@ -60,7 +60,6 @@ class Stream:
         "principal",
         "session_end",
         "since",
-        "stats",
         "verdict",
     )
 
@@ -82,7 +81,6 @@ class Stream:
         self.address = address
         self.since = since
         self.bots = bots
-        self.stats: frozenset[str] = NO_LOGS
         self.backlog: Backlog | None = None
         self.live = False
         self.deadline = 0.0

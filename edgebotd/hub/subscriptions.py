@@ -14,11 +14,11 @@ from typing import Final
 
 import trio
 
-from edgebotd.access import Grant, Principal
+from edgebotd.access import Principal
 from edgebotd.hub import frames
 from edgebotd.hub.backlog import Item, Raw
 from edgebotd.hub.counters import Counters
-from edgebotd.hub.entry import NO_LOGS, Entry
+from edgebotd.hub.entry import NOTHING_WATCHED, Entry, Watched
 from edgebotd.hub.fanout import Fanout
 from edgebotd.hub.frames import Bye, Framing
 from edgebotd.hub.log import EventLog
@@ -110,7 +110,7 @@ class Subscriptions:
     def open(self, request: StreamRequest, fd: int, framing: Framing) -> Stream:
         """Take a descriptor (or none, for a mailbox) as a stream that does not get anything yet."""
         stream_id = "s_" + "".join(self._rng.choices(_STREAM_ID_LETTERS, k=20))
-        group = self._group(request.principal, request.bots, request.types, NO_LOGS, framing)
+        group = self._group(request.principal, request.bots, request.types, NOTHING_WATCHED, framing)
         # One Principal object for all streams of a session: ten thousand copies would be megabytes.
         neighbour = next(iter(group.streams), None)
         shared = neighbour is not None and neighbour.principal == request.principal
@@ -229,17 +229,15 @@ class Subscriptions:
                 stream.principal = now
                 self._set_age(stream)
                 group = stream.group
-                watched = group.logs, stream.stats
-                logs = frozenset(bot_id for bot_id in group.logs if now.grant_on(bot_id) is Grant.OPERATE)
-                stream.stats = frozenset(now.visible(stream.stats))
-                self.regroup(stream, group.types, logs)
-                if watched != (logs, stream.stats):
+                watched = group.watched.may(now)
+                self.regroup(stream, group.types, watched)
+                if watched != group.watched:
                     self.watch_changed()
 
-    def regroup(self, stream: Stream, types: frozenset[str] | None, logs: frozenset[str]) -> None:
+    def regroup(self, stream: Stream, types: frozenset[str] | None, watched: Watched) -> None:
         """Put a stream where its principal and its wishes say; send what looks different now."""
         before = stream.group
-        group = self._group(stream.principal, stream.bots, types, logs, before.framing)
+        group = self._group(stream.principal, stream.bots, types, watched, before.framing)
         if group is before or stream.closed:
             return
         group.members += 1
@@ -339,10 +337,10 @@ class Subscriptions:
         principal: Principal,
         bots: frozenset[str] | None,
         types: frozenset[str] | None,
-        logs: frozenset[str],
+        watched: Watched,
         framing: Framing,
     ) -> Group:
-        key = (narrowed(principal.access_class(), bots), types, logs, framing)
+        key = (narrowed(principal.access_class(), bots), types, watched, framing)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(key, trio.current_time() + self._settings.heartbeat_seconds)
@@ -356,7 +354,7 @@ class Subscriptions:
             del self._groups[group.key]
 
     def _forget(self, stream: Stream, reason: str) -> None:
-        watched = bool(stream.group.logs or stream.stats)
+        watched = bool(stream.group.watched)
         self._leave(stream)
         del self._streams[stream.id]
         self._per_user[stream.principal.user_id] -= 1

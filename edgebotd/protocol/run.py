@@ -137,3 +137,24 @@ class SessionSeen:
 
 
 RunEvent = RunStatus | RunDelta | ToolActivity | RunEnding | RunEnded | PastMessage | SessionSeen
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of an attempt to connect to a gateway.
+
+    Attributes:
+        connected: there was a hello with the rights that are needed.
+        reason: a stable word where not: needs_pairing, bad_credentials, restarting, refused, ...
+        detail: the same for a person.
+        pairing_request: the gateway's id of our request to be paired, where it waits for an approval.
+        version: the gateway's.
+        missing: what is degraded, in words.
+    """
+
+    connected: bool
+    reason: str | None = None
+    detail: str | None = None
+    pairing_request: str | None = None
+    version: str | None = None
+    missing: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ from edgebotd.bots.requests import (
     SendAnswer,
     SendRequest,
 )
+from edgebotd.docker.house import Docker
 from edgebotd.events import BotSummary, Conversation, Event
 from edgebotd.hub.hub import Hub
 from edgebotd.people.accounts import Accounts
@@ -121,6 +122,7 @@ class Services:
     registry: Registry
     turns: Turns
     chat: Chat
+    docker: Docker
     people: People
     accounts: Accounts
     sign_in: SignIn

@@ -17,7 +17,7 @@ from tests.hub.support import ADMIN, START_MS, Client, bus, hello, hub_on, memor
 
 # Who the contract's table names, of: an administrator, a viewer of the bot, its operator, its operator who watches,
 # and a user without any bot. Written by hand from the table, not from the code.
-USERS = {"admin", "viewer", "operator", "watching"}
+USERS = {"admin", "viewer", "operator", "watching", "viewing"}
 SEEN_BY = {
     "bot-activity": USERS,
     "bots-status-update": USERS | {"nobody"},  # own bots only: an empty list tells that there are none
@@ -30,6 +30,7 @@ SEEN_BY = {
     "code-session:event": USERS,
     "docker:status": USERS | {"nobody"},
     "bot-log": {"watching"},
+    "bot-stats": {"watching", "viewing"},
     "provision-log": {"admin"},
     "provision-done": {"admin"},
     "auth-profiles:refreshed": {"admin"},
@@ -38,12 +39,15 @@ SEEN_BY = {
     "job:status": {"admin"},
 }
 LATEST = {"bots-status-update", "docker:status", "auth-profiles:usage-updated", "job:status"}
+ATLAS = frozenset({"atlas"})
+WATCHED = {"bot-log", "bot-stats"}
 OPERATOR = user("operator", atlas=Grant.OPERATE)
 PEOPLE = {
     "admin": ADMIN,
     "viewer": user("viewer", atlas=Grant.VIEW),
     "operator": OPERATOR,
     "watching": user("watching", atlas=Grant.OPERATE),
+    "viewing": user("viewing", atlas=Grant.VIEW),
     "nobody": user("nobody"),
 }
 
@@ -56,7 +60,8 @@ def produce(hub: Hub, event: Event) -> None:
 async def audience(hub: Hub) -> dict[str, Client]:
     clients = {name: Client(hub, principal) for name, principal in PEOPLE.items()}
     await wait_all_tasks_blocked()
-    hub.watch(clients["watching"].stream_id, PEOPLE["watching"], logs=frozenset({"atlas"}), stats=frozenset())
+    hub.watch(clients["watching"].stream_id, PEOPLE["watching"], logs=ATLAS, stats=ATLAS)
+    hub.watch(clients["viewing"].stream_id, PEOPLE["viewing"], logs=frozenset(), stats=ATLAS)
     for client in clients.values():
         client.read()
     return clients
@@ -79,7 +84,7 @@ async def test_each_type_reaches_those_whom_the_table_names(type_: str, autojump
                 key: value for key, value in full.items() if not isinstance(value, dict | list)
             }
         # Of system-wide events each user sees the own part only.
-        for name in ("viewer", "operator", "nobody"):
+        for name in ("viewer", "operator", "viewing", "nobody"):
             for event in got[name]:
                 assert "iris" not in json.dumps(event).lower()
 
@@ -87,7 +92,7 @@ async def test_each_type_reaches_those_whom_the_table_names(type_: str, autojump
 @pytest.mark.parametrize("type_", CATALOGUE)
 async def test_each_type_is_kept_where_the_table_says(type_: str, autojump_clock: MockClock) -> None:
     """Ring events are replayed within one life, journalled ones across a restart, "latest" ones are in the snapshot."""
-    reader = "watching" if type_ == "bot-log" else "admin"
+    reader = "watching" if type_ in WATCHED else "admin"
     async with open_database(None, now=START_MS) as database:
         async with hub_on(database) as hub:
             first = await audience(hub)
@@ -96,8 +101,8 @@ async def test_each_type_is_kept_where_the_table_says(type_: str, autojump_clock
             await wait_all_tasks_blocked()
             again = Client(hub, PEOPLE[reader], cursor)
             replayed = [event["type"] for event in bus(await again.settle())]
-            # A watch ends with its stream, so a log is not replayed to the next one.
-            assert replayed == ([] if type_ == "bot-log" else [type_])
+            # A watch ends with its stream, so what is watched is not replayed to the next one.
+            assert replayed == ([] if type_ in WATCHED else [type_])
             fresh = [event["type"] for event in bus(await Client(hub, PEOPLE[reader]).settle())]
             running = {"chat-status", "chat-delta"}  # of a run that streams, with its text so far
             assert fresh == ([type_] if type_ in LATEST | running else [])

@@ -29,6 +29,7 @@ from edgebotd.web.front import Front
 from edgebotd.web.remote_image import RemoteImages
 from edgebotd.web.services import Services
 from edgebotd.web.session import PRINCIPAL_KEY
+from tests.docker.house import docker_on
 from tests.web.client import Client
 from tests.web.fakes import FakeChat, FakeRegistry, FakeTurns
 
@@ -119,7 +120,7 @@ async def open_house(
     settings = settings or Settings()
     clock = clock or Clock()
     async with open_database(None) as database, _open_hub(database, clock) as hub:
-        async with open_people(database, now=clock) as people:
+        async with open_people(database, now=clock) as people, docker_on(database, hub, clock) as docker:
             passwords = InlinePasswords()
             services = Services(
                 database=database,
@@ -127,6 +128,7 @@ async def open_house(
                 registry=FakeRegistry(),
                 turns=FakeTurns(),
                 chat=FakeChat(),
+                docker=docker,
                 people=people,
                 accounts=Accounts(people, passwords),
                 sign_in=SignIn(people, passwords),

@@ -14,6 +14,7 @@ from typing import Any
 
 import trio
 
+from edgebotd.bots.gateways import Gateways
 from edgebotd.bots.registry import open_bots
 from edgebotd.config.settings import Settings
 from edgebotd.hub.hub import open_hub
@@ -28,6 +29,7 @@ from edgebotd.web.app import create_app
 from edgebotd.web.server import serve_web
 from edgebotd.web.services import Services
 from edgebotd.web.stream import EventStream
+from tests.docker.house import docker_on
 from tests.web.house import Clock, House, InlinePasswords
 from tests.web.stream_client import Edge, EventClient, Files
 
@@ -89,6 +91,7 @@ async def open_whole_edge(
             ) as hub,
             open_people(database, now=clock) as people,
             open_bots(database, hub, settings.bots, settings.chat, directory, now=clock) as registry,
+            docker_on(database, hub, clock, bots=Gateways(registry, database)) as docker,
         ):
             people.subscribe(partial(hub.rescope, people.refresh))
             passwords = InlinePasswords()
@@ -98,6 +101,7 @@ async def open_whole_edge(
                 registry=registry,
                 turns=registry.turns,
                 chat=registry.chat,
+                docker=docker,
                 people=people,
                 accounts=Accounts(people, passwords),
                 sign_in=SignIn(people, passwords),

@@ -1,0 +1,119 @@
+"""The bots as whoever runs their containers needs them: made with their address, tried, held back, asked to be quiet.
+
+It is the other side of `docker.bots.Bots`, which says in types what each method does. Whoever calls has checked rights.
+"""
+
+from __future__ import annotations
+
+import secrets
+from functools import partial
+from typing import Final
+
+import trio
+from pydantic import SecretStr
+
+from edgebotd.access import Kind, Principal
+from edgebotd.bots.bot import Bot
+from edgebotd.bots.registry import Registry
+from edgebotd.bots.requests import ConnectRequest, EditRequest, SendRequest
+from edgebotd.errors import Conflict, NotFound, Problem
+from edgebotd.events import BotState, BotSummary, ContainerStatus, RunState, TextPart
+from edgebotd.protocol.run import Verdict
+from edgebotd.store import messages, turns
+from edgebotd.store.database import Database
+from edgebotd.store.writer import Transaction
+
+PROBE_TITLE: Final = "edgebotd's check"
+PROBE: Final = Principal(
+    kind=Kind.LOCAL, user_id="system", name="edgebotd", credential_id="system", admin=True, every_bot=True
+)
+"""Who has the turn that tells whether a bot answers."""
+
+
+class Gateways:
+    """Made by the daemon over its registry."""
+
+    def __init__(self, registry: Registry, database: Database) -> None:
+        self._registry = registry
+        self._database = database
+
+    def ids(self) -> list[str]:
+        return self._registry.ids()
+
+    def summary(self, bot_id: str) -> BotSummary:
+        return self._registry.get(bot_id).summary()
+
+    async def add(self, bot_id: str, name: str, url: str, token: SecretStr) -> None:
+        if bot_id in self._registry.ids() and self._registry.get(bot_id).stored.settings.get("url") == url:
+            return
+        await self._registry.connect(ConnectRequest(id=bot_id, name=name, url=url, token=token), wait=False)
+
+    async def change(self, bot_id: str, *, url: str | None = None, token: SecretStr | None = None) -> None:
+        await self._registry.edit(bot_id, EditRequest(url=url, token=token), wait=False)
+
+    async def remove(self, bot_id: str, *, history: bool) -> None:
+        try:
+            await self._registry.remove(bot_id, history=history)
+        except NotFound:
+            return
+
+    async def verdict(self, bot_id: str, seconds: float) -> Verdict:
+        bot = self._registry.get(bot_id)
+        if not bot.connected:
+            with trio.move_on_after(seconds):
+                await bot.next_verdict()
+        return _verdict(bot)
+
+    def busy(self, bot_id: str) -> int:
+        bot = self._registry.get(bot_id)
+        return len(bot.capture.live)
+
+    async def wait_idle(self, bot_id: str) -> None:
+        live = self._registry.get(bot_id).capture.live
+        while live:
+            await next(iter(live.values())).done.wait()
+
+    async def abort_all(self, bot_id: str) -> None:
+        bot = self._registry.get(bot_id)
+        for run_id, run in list(bot.capture.live.items()):
+            if (item := bot.queue.item(run_id)) is None:
+                bot.queue.abort_run(run)
+                continue
+            bot.queue.abort(item)
+            await self._database.write(partial(_note_stop, run_id=run_id))
+
+    def hold(self, bot_id: str, reason: str | None) -> None:
+        self._registry.get(bot_id).queue.hold(reason)
+
+    def container(self, bot_id: str, status: ContainerStatus | None) -> None:
+        self._registry.get(bot_id).take_container(status)
+
+    async def echo(self, bot_id: str, text: str, seconds: float) -> str:
+        chat, sender = self._registry.chat, self._registry.turns
+        conversation = await chat.create(PROBE, bot_id, PROBE_TITLE)
+        request = SendRequest(conversation_id=conversation.id, text=text, idempotency_key=secrets.token_hex(8))
+        answer = await sender.send(PROBE, bot_id, request)
+        try:
+            with trio.fail_after(seconds):
+                if (item := self._registry.get(bot_id).queue.item(answer.run_id)) is not None:
+                    await item.over.wait()
+        except trio.TooSlowError:
+            raise Conflict("no_reply", f"The bot did not answer within {seconds:.0f} s.") from None
+        told = await sender.run(PROBE, bot_id, answer.run_id)
+        rows = await self._database.read(lambda conn: messages.by_run(conn, bot_id, answer.run_id))
+        parts = [part for row in rows if row.role == "assistant" for part in row.parts]
+        said = "".join(part.text for part in parts if isinstance(part, TextPart))
+        if told.state is not RunState.FINISHED or not said:
+            raise Problem(502, "no_reply", f"The bot did not answer: {told.detail or told.state.value}")
+        return said
+
+
+def _note_stop(tx: Transaction, run_id: str) -> None:
+    turns.note_stop(tx.connection, run_id)
+
+
+def _verdict(bot: Bot) -> Verdict:
+    hello, status = bot.hello, bot.status
+    if hello is not None and status.state is BotState.CONNECTED:
+        return Verdict(True, version=hello.version, missing=hello.missing)
+    return Verdict(False, status.reason, status.detail, pairing_request=status.extra.get("requestId"))

@@ -1,0 +1,103 @@
+"""All that this floor has, opened and put together. What each part is for stands in its module."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from edgebotd.config import DockerSettings
+from edgebotd.docker.bots import Bots
+from edgebotd.docker.containers import Change, Containers
+from edgebotd.docker.engine import Engine, open_engine
+from edgebotd.docker.follow import Follower
+from edgebotd.docker.operations import Note, Operations
+from edgebotd.events import ALL
+from edgebotd.hub.hub import Hub
+from edgebotd.store import containers as rows
+from edgebotd.store.containers import StoredContainer
+from edgebotd.store.database import Database
+
+
+@dataclass(frozen=True)
+class Docker:
+    """The containers' services. From `open_docker`, which closes it.
+
+    Attributes:
+        engine, follower: None where there is no engine.
+    """
+
+    settings: DockerSettings
+    engine: Engine | None
+    follower: Follower | None
+    containers: Containers
+    operations: Operations
+
+    async def run(self) -> None:
+        """Keep what is known true; a job of the supervisor's."""
+        if self.follower is None:
+            self.containers.push()
+            await trio.sleep_forever()
+        else:
+            await self.follower.run()
+
+
+@asynccontextmanager
+async def open_docker(
+    database: Database,
+    hub: Hub,
+    bots: Bots,
+    settings: DockerSettings,
+    *,
+    socket: Path | None,
+    named: dict[str, str],
+    installation: str,
+    note: Note,
+    now: Callable[[], int],
+) -> AsyncIterator[Docker]:
+    """Open the engine's connections and go on with what an earlier life of the daemon did not end.
+
+    Args:
+        socket: of the engine, None without one.
+        named: containers that the settings file names, by bot.
+        installation: what edgebotd's own containers are labelled with.
+        note: writes the audit entries of operations.
+    """
+    async with AsyncExitStack() as stack:
+        engine = None if socket is None else await stack.enter_async_context(open_engine(socket))
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        containers = Containers(engine, lambda status: hub.publish(ALL, status), installation=installation, now=now)
+        containers.subscribe(lambda change: _tell_bot(bots, change))
+        for stored in await _bound(database, bots, named, now()):
+            containers.bind(stored.bot_id, stored.name)
+        follower = None if engine is None else Follower(engine, containers, settings.reconcile_seconds)
+        operations = Operations(database, hub, nursery, at_once=settings.operations_at_once, note=note, now=now)
+        await operations.resume()
+        yield Docker(settings, engine, follower, containers, operations)
+        nursery.cancel_scope.cancel()
+
+
+async def _bound(database: Database, bots: Bots, named: dict[str, str], now: int) -> list[StoredContainer]:
+    """Bring the store in line with the settings file; return every container that is a bot's."""
+    ids = set(bots.ids())
+
+    def write(conn: sqlite3.Connection) -> list[StoredContainer]:
+        for stored in rows.all_containers(conn):
+            left_the_file = stored.origin == "file" and stored.bot_id not in named
+            if left_the_file or stored.bot_id not in ids:
+                rows.remove(conn, stored.bot_id)
+        for bot_id, name in named.items():
+            if (known := rows.get(conn, bot_id)) is None or known.name != name:
+                rows.put(conn, StoredContainer(bot_id, name, None, "file", created_at=now, changed_at=now))
+        return rows.all_containers(conn)
+
+    return await database.write(lambda tx: write(tx.connection))
+
+
+def _tell_bot(bots: Bots, change: Change) -> None:
+    if change.bot_id in bots.ids():
+        bots.container(change.bot_id, change.now)

@@ -1,0 +1,315 @@
+"""Work on containers in steps that survive a crash: each with a deadline, told live, undone where it fails.
+
+Before a step runs, the store knows that it will; a daemon that starts again goes on with that step. So every step finds
+out by itself what of it is done already. What steps have made (`Work.made`) is stored before it is made, where there is
+a name for it, so that nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import secrets
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import trio
+
+from edgebotd import logs
+from edgebotd.docker.errors import EngineError
+from edgebotd.errors import Conflict, EdgebotdError, NotFound, Problem
+from edgebotd.events import ALL, ProvisionDone, ProvisionLog
+from edgebotd.hub.hub import Hub
+from edgebotd.store import operations as rows
+from edgebotd.store.database import Database, Transaction
+from edgebotd.store.operations import Line, Operation, OperationState
+
+log = logging.getLogger(__name__)
+
+UNDO_SECONDS: Final = 120.0
+"""For each step that is undone."""
+AGAIN_SECONDS: Final = 2.0
+"""Pause before a step is tried again that an engine which is away made fail."""
+WAITING: Final = "waiting"
+"""The step of an operation that others go before."""
+
+Note = Callable[[sqlite3.Connection, Mapping[str, Any], str, str, Mapping[str, Any]], None]
+"""Writes the audit entry of an act in the same transaction: actor, action, bot, detail."""
+
+
+class Cancelled(Problem):
+    """Somebody cancelled the operation."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "operation_cancelled", "It was cancelled.")
+
+
+class Work:
+    """One operation, as its steps see it.
+
+    Attributes:
+        request: what was asked for; not to be changed.
+        made: what the steps have made; change it by `keep`.
+    """
+
+    def __init__(self, operation: Operation, tell: Callable[[Work, str], Awaitable[None]], database: Database) -> None:
+        self.id = operation.id
+        self.bot_id = operation.bot_id
+        self.kind = operation.kind
+        self.request = operation.request
+        self.made = dict(operation.made)
+        self.actor = operation.actor
+        self.step = operation.step
+        self.state: OperationState = operation.state
+        self.reason = operation.reason
+        self.scope = trio.CancelScope()
+        self.cancelled = False
+        self.ended = trio.Event()
+        self._tell = tell
+        self._database = database
+
+    async def log(self, text: str) -> None:
+        """Add a line to the log, durable and told live. Secrets that are known are taken out."""
+        await self._tell(self, logs.redact(text))
+
+    async def keep(self, **made: Any) -> None:
+        """Remember what a step is about to make, durably."""
+        self.made.update(made)
+        kept = dict(self.made)
+        await self._database.write(lambda tx: rows.advance(tx.connection, self.id, self.step, self.state, kept))
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of an operation.
+
+    Attributes:
+        name: one word, shown and stored; it must not change between releases.
+        seconds: deadline of one attempt of the whole step, repetitions for an engine that is away included.
+        run: does it, or finds that it is done.
+        undo: takes back what `run` may have done, in whatever state it is; None where there is nothing to take back.
+    """
+
+    name: str
+    seconds: float
+    run: Callable[[Work], Awaitable[None]]
+    undo: Callable[[Work], Awaitable[None]] | None = None
+
+
+class Operations:
+    """Runs them, each in a task of the nursery; a bot has one at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        hub: Hub,
+        nursery: trio.Nursery,
+        *,
+        at_once: int,
+        note: Note,
+        now: Callable[[], int],
+    ) -> None:
+        self._database = database
+        self._hub = hub
+        self._nursery = nursery
+        self._room = trio.CapacityLimiter(at_once)
+        self._note = note
+        self._now = now
+        self._kinds: dict[str, Sequence[Step]] = {}
+        self._running: dict[str, Work] = {}
+
+    def register(self, kind: str, steps: Sequence[Step]) -> None:
+        """Say what the steps of a kind are."""
+        self._kinds[kind] = steps
+
+    # Asking
+
+    def running(self, bot_id: str) -> Work | None:
+        """Return what goes on with a bot."""
+        return next((work for work in self._running.values() if work.bot_id == bot_id), None)
+
+    async def get(self, operation_id: str) -> tuple[Operation, list[Line]]:
+        """Return an operation with its log. Raises `NotFound`."""
+
+        def read(conn: sqlite3.Connection) -> tuple[Operation | None, list[Line]]:
+            return rows.get(conn, operation_id), rows.lines(conn, operation_id)
+
+        operation, lines = await self._database.read(read)
+        if operation is None:
+            raise NotFound("operation", operation_id)
+        return operation, lines
+
+    async def newest(self, bot_id: str | None = None, limit: int = 50) -> list[Operation]:
+        """Return the newest operations, of one bot or of all."""
+        return await self._database.read(lambda conn: rows.newest(conn, bot_id=bot_id, limit=limit))
+
+    async def wait(self, operation_id: str) -> Operation:
+        """Wait for its end and return it."""
+        if (work := self._running.get(operation_id)) is not None:
+            await work.ended.wait()
+        return (await self.get(operation_id))[0]
+
+    # Doing
+
+    async def begin(self, kind: str, bot_id: str, request: Mapping[str, Any], actor: Mapping[str, Any]) -> Operation:
+        """Begin one; it is durable when this returns, and goes on by itself.
+
+        Raises:
+            Conflict: another is going on with this bot.
+        """
+        operation = Operation(
+            id=f"op_{secrets.token_hex(8)}",
+            bot_id=bot_id,
+            kind=kind,
+            request=dict(request),
+            step=WAITING,
+            actor=dict(actor),
+            started_at=self._now(),
+        )
+
+        def write(tx: Transaction) -> None:
+            rows.add(tx.connection, operation)
+            self._note(tx.connection, actor, f"bot.{kind}", bot_id, {"operationId": operation.id})
+
+        await self._database.write(write)
+        self._start(operation)
+        return operation
+
+    async def cancel(self, operation_id: str) -> None:
+        """Stop it where it is and undo what it has done; returns at once.
+
+        Raises:
+            NotFound: no such operation.
+            Conflict: it has ended, or is being undone already.
+        """
+        operation, _ = await self.get(operation_id)
+        work = self._running.get(operation_id)
+        if work is None or operation.ended_at is not None:
+            raise Conflict("operation_ended", "It has ended already.")
+        if work.state == "undoing":
+            raise Conflict("operation_undoing", "It is being undone already.")
+        work.cancelled = True
+        work.scope.cancel()
+
+    async def resume(self) -> None:
+        """Go on with what an earlier life of the daemon did not end. Called once, when all kinds are registered."""
+        for operation in await self._database.read(rows.open_operations):
+            self._start(operation)
+
+    def _start(self, operation: Operation) -> None:
+        work = Work(operation, self._tell, self._database)
+        self._running[operation.id] = work
+        self._nursery.start_soon(self._run, work, name=f"{operation.kind} {operation.bot_id}")
+
+    async def _run(self, work: Work) -> None:
+        steps = self._kinds.get(work.kind, ())
+        try:
+            async with self._room:
+                if work.state == "running":
+                    await self._go(work, steps)
+                await self._undo(work, steps)
+        finally:
+            # The daemon's stop comes by here too, and leaves the store as it is: the next start goes on.
+            del self._running[work.id]
+            work.ended.set()
+
+    async def _go(self, work: Work, steps: Sequence[Step]) -> None:
+        """Run the steps from the one that the store names; on failure, say that it is being undone."""
+        names = [step.name for step in steps]
+        resumed = work.step in names
+        reason: str | None = None
+        if not steps:
+            reason = f"This edgebotd knows no operation '{work.kind}'."
+        with work.scope:
+            for step in steps[names.index(work.step) if resumed else 0 :]:
+                work.step = step.name
+                await work.keep()
+                await work.log("edgebotd started again; going on here." if resumed else "begins")
+                resumed = False
+                if (reason := await self._attempt(work, step)) is not None:
+                    break
+        if work.cancelled:
+            reason = Cancelled().detail
+        if reason is None:
+            await self._end(work, "succeeded", None)
+            return
+        work.state, work.reason = "undoing", reason
+
+        def write(tx: Transaction) -> None:
+            rows.advance(tx.connection, work.id, work.step, "undoing", work.made)
+            rows.give_reason(tx.connection, work.id, reason)
+
+        await self._database.write(write)
+        await work.log(reason)
+
+    async def _attempt(self, work: Work, step: Step) -> str | None:
+        """Run one step within its deadline, again while only the engine is away; return why it failed."""
+        away: EngineError | None = None
+        with trio.move_on_after(step.seconds):
+            while True:
+                try:
+                    await step.run(work)
+                    return None
+                except EngineError as exc:
+                    if not exc.passing:
+                        return exc.detail
+                    if away is None:
+                        await work.log(f"{exc.detail} It is tried again.")
+                    away = exc
+                except EdgebotdError as exc:
+                    return str(exc)
+                except OSError as exc:
+                    return f"{step.name} failed: {exc}"
+                except Exception as exc:
+                    log.exception("%s of %s: the step %s failed unexpectedly", work.kind, work.bot_id, step.name)
+                    return f"A bug of edgebotd's ended the step {step.name} ({type(exc).__name__}). Its log says more."
+                await trio.sleep(AGAIN_SECONDS)
+        if away is not None:
+            return away.detail
+        return f"The step {step.name} did not end within {step.seconds:.0f} s."
+
+    async def _undo(self, work: Work, steps: Sequence[Step]) -> None:
+        if work.state != "undoing":
+            return
+        names = [step.name for step in steps]
+        last = names.index(work.step) if work.step in names else -1
+        for step in reversed(steps[: last + 1]):
+            if step.undo is None:
+                continue
+            failed = await self._attempt(work, dataclasses.replace(step, run=step.undo, seconds=UNDO_SECONDS))
+            if failed is not None:
+                await work.log(f"What {step.name} had done could not be taken back: {failed}")
+        await self._end(work, "cancelled" if work.reason == Cancelled().detail else "failed", work.reason)
+
+    async def _end(self, work: Work, state: OperationState, reason: str | None) -> None:
+        now = self._now()
+        done = ProvisionDone(
+            provision_id=work.id,
+            bot_id=work.bot_id,
+            kind=work.kind,
+            ok=state == "succeeded",
+            reason=reason,
+            at=now,
+        )
+
+        def write(tx: Transaction) -> None:
+            rows.end(tx.connection, work.id, state, reason, now)
+            self._note(tx.connection, work.actor, f"bot.{work.kind}.{state}", work.bot_id, {"operationId": work.id})
+            tx.emit(ALL, done)
+
+        work.state = state
+        await self._hub.transact(write)
+
+    async def _tell(self, work: Work, text: str) -> None:
+        now = self._now()
+        event = ProvisionLog(
+            provision_id=work.id, bot_id=work.bot_id, kind=work.kind, step=work.step, text=text, at=now
+        )
+
+        def write(tx: Transaction) -> None:
+            rows.add_line(tx.connection, work.id, now, work.step, text)
+            tx.emit(ALL, event)
+
+        await self._hub.transact(write)
