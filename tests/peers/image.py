@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import platform
 import random
 import subprocess
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +23,10 @@ BUSYBOX = Path("/bin/busybox")
 _CREATED = "2020-01-01T00:00:00Z"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _SECOND = 1_000_000_000
+_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+_CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+# Engines see by the bytes whether a layer is packed.
+_LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 BOT = r"""#!/bin/sh
 # By its environment: TICK (s), HEALTHY=0, EXIT_AFTER (ticks), EXIT_CODE, IGNORE_TERM=1, TERM_CODE, EAT_MEM (MiB).
@@ -46,49 +52,113 @@ _HEALTHY = "test -e /tmp/healthy && echo ok || { echo not-healthy; exit 1; }"
 
 
 @dataclass(frozen=True)
-class Image:
-    """An image to be made: its layers as tars, from the lowest on, and its `Config`."""
+class Layer:
+    """One layer: a tar by its digest, in memory or in a file."""
 
-    tags: Sequence[str]
-    layers: Sequence[bytes]
+    digest: str
+    size: int
+    source: bytes | Path
+
+    @classmethod
+    def of(cls, data: bytes) -> Layer:
+        """Return a layer in memory."""
+        return cls(hashlib.sha256(data).hexdigest(), len(data), data)
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """Open its bytes."""
+        with io.BytesIO(self.source) if isinstance(self.source, bytes) else self.source.open("rb") as opened:
+            yield opened
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image to be made: its layers from the lowest on, and its `Config`."""
+
+    tag: str
+    layers: Sequence[Layer]
     config: Mapping[str, Any] = field(default_factory=dict)
 
-    def write(self, out: BinaryIO) -> str:
-        """Write the archive and return the image's id."""
-        digests = [hashlib.sha256(layer).hexdigest() for layer in self.layers]
+    @property
+    def described(self) -> bytes:
+        """What the image's id is the digest of."""
         described = {
             "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
             "os": "linux",
             "created": _CREATED,
             "config": self.config,
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
-            "history": [{"created": _CREATED, "created_by": "edgebotd's tests"} for _ in digests],
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.digest}" for layer in self.layers]},
+            "history": [{"created": _CREATED, "created_by": "edgebotd's tests"} for _ in self.layers],
         }
-        config = json.dumps(described, sort_keys=True).encode()
-        image_id = hashlib.sha256(config).hexdigest()
-        files = {f"{digest}/layer.tar": layer for digest, layer in zip(digests, self.layers, strict=True)}
-        manifest = [{"Config": f"{image_id}.json", "RepoTags": list(self.tags), "Layers": list(files)}]
-        files |= {f"{image_id}.json": config, "manifest.json": json.dumps(manifest).encode()}
-        with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
-            for name, data in files.items():
-                entry = tarfile.TarInfo(name)
-                entry.size = len(data)
-                archive.addfile(entry, io.BytesIO(data))
-        return f"sha256:{image_id}"
+        return json.dumps(described, sort_keys=True).encode()
 
     def archive(self) -> bytes:
-        """Return the archive."""
+        """Return the archive for `POST /images/load`."""
+        described = self.described
+        image_id = hashlib.sha256(described).hexdigest()
+        layers = {f"{layer.digest}/layer.tar": layer for layer in self.layers}
+        manifest = [{"Config": f"{image_id}.json", "RepoTags": [self.tag], "Layers": list(layers)}]
         out = io.BytesIO()
-        self.write(out)
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
+            for name, layer in layers.items():
+                with layer.open() as data:
+                    archive.addfile(_entry(name, layer.size), data)
+            for name, text in ((f"{image_id}.json", described), ("manifest.json", json.dumps(manifest).encode())):
+                archive.addfile(_entry(name, len(text)), io.BytesIO(text))
         return out.getvalue()
 
+    def publish(self, registry: Path) -> str:
+        """Put it into a registry's folder, as a push would but without packing the layers, which takes a CPU many
+        seconds; a layer that is a file is linked. Return the manifest's digest.
+        """
+        described = self.described
+        layers = [
+            {"mediaType": _LAYER_TYPE, "size": layer.size, "digest": f"sha256:{layer.digest}"} for layer in self.layers
+        ]
+        config = Layer.of(described)
+        manifest = Layer.of(
+            json.dumps(
+                {
+                    "schemaVersion": 2,
+                    "mediaType": _MANIFEST_TYPE,
+                    "config": {"mediaType": _CONFIG_TYPE, "size": config.size, "digest": f"sha256:{config.digest}"},
+                    "layers": layers,
+                }
+            ).encode()
+        )
+        root = registry / "docker/registry/v2"
+        name, _, tag = self.tag.partition("/")[2].rpartition(":")
+        repository = root / "repositories" / name
+        for blob in (*self.layers, config, manifest):
+            place = root / "blobs/sha256" / blob.digest[:2] / blob.digest / "data"
+            if not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if isinstance(blob.source, Path):
+                    place.symlink_to(blob.source)
+                else:
+                    place.write_bytes(blob.source)
+        links = [f"_layers/sha256/{blob.digest}" for blob in (*self.layers, config)]
+        of_tag = f"_manifests/tags/{tag}"
+        revisions = (f"_manifests/revisions/sha256/{manifest.digest}", f"{of_tag}/index/sha256/{manifest.digest}")
+        for link in (*links, *revisions, f"{of_tag}/current"):
+            blob = manifest if link.startswith("_manifests") else Layer(link.rpartition("/")[2], 0, b"")
+            (repository / link).mkdir(parents=True, exist_ok=True)
+            (repository / link / "link").write_text(f"sha256:{blob.digest}")
+        return f"sha256:{manifest.digest}"
 
-class Layer:
-    """One layer in the making. Times are zero and owners are root unless told, so that it is the same each time."""
 
-    def __init__(self) -> None:
-        self._buffer = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._buffer, mode="w", format=tarfile.GNU_FORMAT)  # noqa: SIM115 - closed by `done`
+def _entry(name: str, size: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.size = size
+    return entry
+
+
+class Tar:
+    """A layer in the making. Times are zero and owners are root unless told, so that it is the same each time."""
+
+    def __init__(self, out: BinaryIO | None = None) -> None:
+        self._out = io.BytesIO() if out is None else out
+        self._tar = tarfile.open(fileobj=self._out, mode="w", format=tarfile.GNU_FORMAT)  # noqa: SIM115 - `done` closes
 
     def folder(self, name: str, mode: int = 0o755, owner: int = 0) -> None:
         """Add a folder."""
@@ -108,10 +178,23 @@ class Layer:
         entry.size = len(data)
         self._tar.addfile(entry, io.BytesIO(data))
 
-    def done(self) -> bytes:
-        """Return the layer's tar."""
+    def copy(self, name: str, source: Path) -> None:
+        """Add a file of this machine, executable if it is."""
+        with source.open("rb") as data:
+            status = os.fstat(data.fileno())
+            entry = self._entry(name, 0o755 if status.st_mode & 0o100 else 0o644, 0)
+            entry.size = status.st_size
+            self._tar.addfile(entry, data)
+
+    def close(self) -> None:
+        """Write its end."""
         self._tar.close()
-        return self._buffer.getvalue()
+
+    def done(self) -> Layer:
+        """Return the layer, which was made in memory."""
+        self.close()
+        assert isinstance(self._out, io.BytesIO)
+        return Layer.of(self._out.getvalue())
 
     @staticmethod
     def _entry(name: str, mode: int, owner: int) -> tarfile.TarInfo:
@@ -120,12 +203,12 @@ class Layer:
         return entry
 
 
-def base_layer(passwd: Iterable[str] = ("bot:x:1000:1000::/tmp:/bin/sh",)) -> bytes:
+def base_layer(passwd: Iterable[str] = ("bot:x:1000:1000::/tmp:/bin/sh",)) -> Layer:
     """Return a file system of busybox alone, with `root` and these users."""
     users = ["root:x:0:0:root:/root:/bin/sh", *passwd]
     groups = [":".join([user.split(":")[0], "x", user.split(":")[3], ""]) for user in users]
     applets = subprocess.run([BUSYBOX, "--list"], check=True, capture_output=True, text=True).stdout.split()
-    layer = Layer()
+    layer = Tar()
     for name in ("bin", "etc", "dev", "proc", "sys", "root", "var", "usr", "usr/bin"):
         layer.folder(name)
     layer.folder("tmp", 0o1777)
@@ -145,12 +228,12 @@ def bot_image(tag: str, *, health: bool = True, labels: Mapping[str, str] | None
         labels: beside `edgebotd.test`; other labels are another image of the same layers.
         ballast_mib: size of each of two more layers that nothing compresses, for a pull that takes a while.
     """
-    script = Layer()
+    script = Tar()
     script.file("bot.sh", BOT.encode(), 0o755)
     layers = [base_layer(), script.done()]
     noise = random.Random(ballast_mib)
     for number in range(2 if ballast_mib else 0):
-        ballast = Layer()
+        ballast = Tar()
         ballast.file(f"ballast{number}", noise.randbytes(ballast_mib << 20))
         layers.append(ballast.done())
     config: dict[str, Any] = {
@@ -168,4 +251,4 @@ def bot_image(tag: str, *, health: bool = True, labels: Mapping[str, str] | None
             "StartPeriod": 0,
             "Retries": 2,
         }
-    return Image([tag], layers, config)
+    return Image(tag, layers, config)

@@ -16,7 +16,11 @@ def test_it_has_its_images_and_the_registry_has_more(engine: DockerEngine) -> No
     assert {BOT, PLAIN} <= tags
     assert f"{REMOTE}:2" not in tags
     said = json.loads(engine.api("GET", f"/distribution/{REMOTE}:2/json"))
-    assert said["Descriptor"]["digest"].startswith("sha256:")
+    digest = said["Descriptor"]["digest"]
+    engine.pull(f"{REMOTE}@{digest}")
+    there = json.loads(engine.api("GET", f"/images/{REMOTE}@{digest}/json"))
+    assert there["RepoDigests"] == [f"{REMOTE}@{digest}"]
+    engine.api("DELETE", f"/images/{REMOTE}@{digest}")
 
 
 @pytest.mark.heavy
