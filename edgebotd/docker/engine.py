@@ -222,12 +222,14 @@ class Engine:
         tail: int | None,
         follow: bool = False,
         since_at: int | None = None,
+        pace: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Take a container's output, the last `tail` lines (None: all) and, with `follow`, what comes, until it stops.
 
         Args:
             container: inspected, since its terminal decides the framing.
             since_at: nothing older than this, Unix milliseconds.
+            pace: waited for after each piece, by who cannot take them as fast as they come.
         """
         params = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": "all" if tail is None else str(tail)}
         if follow:
@@ -240,7 +242,13 @@ class Engine:
             for line in output.feed(data):
                 take(line)
 
-        await self._stream("GET", f"/containers/{_name(container.id)}/logs", feed, params=params)
+        async def paced(data: bytes) -> None:
+            if pace is not None:
+                await pace()
+
+        take_piece = None if pace is None else paced
+        path = f"/containers/{_name(container.id)}/logs"
+        await self._stream("GET", path, feed, take=take_piece, params=params)
         for line in output.end():
             take(line)
 

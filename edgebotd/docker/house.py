@@ -54,6 +54,7 @@ async def open_docker(
     settings: DockerSettings,
     *,
     socket: Path | None,
+    engine: Engine | None = None,
     named: dict[str, str],
     installation: str,
     note: Note,
@@ -62,13 +63,14 @@ async def open_docker(
     """Open the engine's connections and go on with what an earlier life of the daemon did not end.
 
     Args:
-        socket: of the engine, None without one.
+        socket: of the engine, None without one; or the engine itself, opened already.
         named: containers that the settings file names, by bot.
         installation: what edgebotd's own containers are labelled with.
         note: writes the audit entries of operations.
     """
     async with AsyncExitStack() as stack:
-        engine = None if socket is None else await stack.enter_async_context(open_engine(socket))
+        if engine is None and socket is not None:
+            engine = await stack.enter_async_context(open_engine(socket))
         nursery = await stack.enter_async_context(trio.open_nursery())
         containers = Containers(engine, lambda status: hub.publish(ALL, status), installation=installation, now=now)
         containers.subscribe(lambda change: _tell_bot(bots, change))

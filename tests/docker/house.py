@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from edgebotd.config import DockerSettings
 from edgebotd.docker.bots import Bots
+from edgebotd.docker.engine import Engine
 from edgebotd.docker.house import Docker, open_docker
 from edgebotd.errors import NotFound
 from edgebotd.events import BotState, BotSummary, ContainerStatus
@@ -86,6 +87,7 @@ async def docker_on(
     clock: Callable[[], int],
     *,
     socket: Path | None = None,
+    engine: Engine | None = None,
     bots: Bots | None = None,
     settings: DockerSettings | None = None,
     named: dict[str, str] | None = None,
@@ -104,6 +106,7 @@ async def docker_on(
         FakeBots() if bots is None else bots,
         settings or DockerSettings(),
         socket=socket,
+        engine=engine,
         named=named or {},
         installation=INSTALLATION,
         note=note,
