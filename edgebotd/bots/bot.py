@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Final
 
 import trio
 
 from edgebotd.bots.capture import Capture
+from edgebotd.bots.catch_up import SLACK_MS, CatchUp
 from edgebotd.bots.connector import Connector, ConnectorError, Feature, Hello, Trouble
-from edgebotd.bots.incoming import Complete
 from edgebotd.bots.status import Status, with_container
 from edgebotd.bots.turnqueue import TurnQueue
 from edgebotd.config import ChatSettings
 from edgebotd.events import BotState, BotStatus, BotSummary, ContainerStatus, RunState
 from edgebotd.hub.hub import Hub
 from edgebotd.protocol.backoff import Backoff
-from edgebotd.protocol.run import History, RunEvent
 from edgebotd.store.bots import StoredBot
 from edgebotd.store.database import Database
 
@@ -35,14 +35,6 @@ PERSON_CAP: Final = 300.0
 """What needs a person is looked at again after 1, 2, 4, 5, 5 ... minutes, or when somebody asks for it."""
 STABLE_SECONDS: Final = 30.0
 """A session that held this long counts as mended: the next trouble starts with short waits again."""
-LOOK_SECONDS: Final = 60.0
-"""Longest pause between two looks into the history for the end of a run."""
-SLACK_MS: Final = 60_000
-"""How far before a lost connection sessions are looked at again."""
-
-
-BROKEN: Final = "The connection broke in the middle of this reply, and the bot knows nothing more of it."
-RESTARTED: Final = "edgebotd restarted in the middle of this reply. Send the message again."
 
 
 class Bot:
@@ -68,7 +60,6 @@ class Bot:
         self.activity: tuple[str, str | None] = ("idle", None)
         self.bugs = 0
         self._hub = hub
-        self._settle_seconds = chat.settle_seconds
         self._give_up_seconds = chat.queued_seconds
         self._now = now
         self._backoff = Backoff(BACKOFF_BASE, BACKOFF_CAP, rng)
@@ -77,15 +68,14 @@ class Bot:
         self._session_scope: trio.CancelScope | None = None
         self._retry = trio.Event()
         self._status_change = trio.Event()
-        self._wanted: dict[tuple[str, str | None], None] = {}
-        self._want = trio.Event()
         self._lost_at: int | None = None
         self._ended: ConnectorError | None = None
         self._attempts = 0
         self._resting = False
         self._verdict = trio.Event()
-        self.complete: Complete | None = None
-        self.capture = Capture(stored.id, database, hub, now, self._tell_activity, self._want_history)
+        make_capture = partial(Capture, stored.id, database, hub, now, self._tell_activity)
+        self.catch_up = CatchUp(stored.id, chat.settle_seconds, make_capture)
+        self.capture = self.catch_up.capture
         self.queue = TurnQueue(stored.id, database, hub, self.capture, chat, now)
 
     @property
@@ -233,7 +223,7 @@ class Bot:
 
     async def _session(self, nursery: trio.Nursery) -> None:
         try:
-            await self.connector.run_session(self._deliver, task_status=_Started(self, nursery))
+            await self.connector.run_session(self.capture.deliver, task_status=_Started(self, nursery))
         except ConnectorError as exc:
             self._ended = exc
             nursery.cancel_scope.cancel()
@@ -251,8 +241,12 @@ class Bot:
         self._set(
             BotState.CONNECTED, detail=" ".join(hello.missing) or None, reason="degraded" if hello.missing else None
         )
-        nursery.start_soon(self._catch_up, before, name=f"bot {self.id} catches up")
-        nursery.start_soon(self._fetch_wanted, nursery, name=f"bot {self.id} history")
+        since_at = None if self._lost_at is None else self._lost_at - SLACK_MS
+        connected = partial(self.queue.connected, self.connector, hello)
+        nursery.start_soon(
+            partial(self.catch_up.run, self.connector, hello, before, since_at=since_at, settled=connected),
+            name=f"bot {self.id} catches up",
+        )
 
     def _show(self, error: ConnectorError) -> None:
         if error.needs_person or error.reason == "bug":
@@ -308,95 +302,6 @@ class Bot:
         if self.activity != (activity, detail):
             self.activity = (activity, detail)
             self._changed()
-
-    # What was missed
-
-    async def _deliver(self, event: RunEvent) -> None:
-        await self.capture.deliver(event)
-
-    async def _catch_up(self, before: frozenset[str]) -> None:
-        hello = self.hello
-        if hello is None:
-            return
-        while True:
-            try:
-                await self._settle_before(before, Feature.HISTORY in hello.features)
-                break
-            except ConnectorError as exc:
-                log.info("bot %s: runs are not settled yet: %s", self.id, exc.detail)
-                await trio.sleep(self._settle_seconds)
-        self.queue.connected(self.connector, hello)
-        if Feature.SESSIONS in hello.features:
-            try:
-                for session in await self.connector.sessions(
-                    None if self._lost_at is None else self._lost_at - SLACK_MS
-                ):
-                    history = await self._history(session.session_key)
-                    await self.capture.take_history(history, frozenset())
-            except ConnectorError as exc:
-                log.info("bot %s: not all history could be read: %s", self.id, exc.detail)
-
-    async def _history(self, session_key: str) -> History:
-        history = await self.connector.history(session_key)
-        return history if self.complete is None else await self.complete(self.id, self.connector, history)
-
-    async def _settle_before(self, before: frozenset[str], remembers: bool) -> None:
-        """Settle what was going on before this connection; what the peer knows nothing of gets a second look."""
-        unknown = BROKEN if remembers else RESTARTED
-        for last_look in (False, True) if remembers else (True,):
-            keys = sorted({run.session_key for run_id in before if (run := self.capture.live.get(run_id)) is not None})
-            left = False
-            for key in keys:
-                history = await self._history(key)
-                open_runs = await self.capture.take_history(history, before, unknown=unknown if last_look else None)
-                left = left or bool(set(open_runs) - history.active_run_ids)
-            if not left:
-                break
-            await trio.sleep(self._settle_seconds)
-        for run_id in before:
-            if (run := self.capture.live.get(run_id)) is not None:
-                self.capture.doubt(run)
-
-    def _want_history(self, session_key: str, run_id: str | None) -> None:
-        self._wanted[session_key, run_id] = None
-        self._want.set()
-
-    async def _fetch_wanted(self, nursery: trio.Nursery) -> None:
-        while True:
-            while self._wanted:
-                key = next(iter(self._wanted))
-                del self._wanted[key]
-                if key[1] is None:
-                    await self._fetch(*key)
-                else:
-                    nursery.start_soon(self._fetch, *key, name=f"bot {self.id} settles")
-            self._want = trio.Event()
-            await self._want.wait()
-
-    async def _fetch(self, session_key: str, run_id: str | None) -> None:
-        settle = frozenset() if run_id is None else frozenset({run_id})
-        unknown: str | None = None
-        pause, gone = self._settle_seconds, False
-        while True:
-            if run_id is not None:
-                await trio.sleep(pause)
-                run = self.capture.live.get(run_id)
-                if run is None or not (run.ending or run.doubtful):
-                    return
-                # One look may fall between the end and its message.
-                unknown = "The bot ended this run without a reply." if run.ending else BROKEN if gone else None
-                pause = min(pause * 1.5, max(LOOK_SECONDS, self._settle_seconds))
-            try:
-                history = await self._history(session_key)
-                left = await self.capture.take_history(history, settle, unknown=unknown)
-                gone = run_id not in history.active_run_ids | {history.in_flight_run_id}
-            except ConnectorError as exc:
-                log.info("bot %s: the history of a session could not be read: %s", self.id, exc.detail)
-                if run_id is None:
-                    return
-                continue
-            if not left:
-                return
 
     async def _give_up(self) -> None:
         """End runs whose bot has been away for too long. Runs until cancelled."""

@@ -239,7 +239,7 @@ class Registry:
             changed=self._tell,
         )
         bot.queue.compose = self.turns.compose
-        bot.complete = self._incoming.complete
+        bot.catch_up.complete = self._incoming.complete
         await bot.load()
         self._bots[stored.id] = bot
         self._nursery.start_soon(self._run, bot, name=f"bot {stored.id}")

@@ -6,7 +6,6 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -16,6 +15,7 @@ import trio
 from edgebotd.bots.capture import Capture
 from edgebotd.bots.connector import Accepted, Connector, ConnectorError, Hello, Outgoing, Trouble
 from edgebotd.bots.fill import put_message
+from edgebotd.bots.queued import Item
 from edgebotd.bots.runs import MESSAGE_STATES, LiveRun
 from edgebotd.config import ChatSettings
 from edgebotd.errors import Problem
@@ -38,29 +38,6 @@ SENDING: Final = "It is being sent."
 
 Compose = Callable[[Turn, str, Hello], Awaitable[Outgoing]]
 """Makes what is sent of a turn and its session key; raises `Problem` where the peer's limits forbid it."""
-
-
-@dataclass(eq=False)
-class Item:
-    """A turn in the queue. `run` is set once it was sent, `answered` once the peer has accepted it, `refused` while
-    it is certain that the peer does not have it; `unsure` once an answer of the peer was lost.
-    """
-
-    turn: Turn
-    session_key: str
-    over: trio.Event
-    run: LiveRun | None = None
-    answered: bool = False
-    aborted: bool = False
-    offering: bool = False
-    refused: bool = False
-    unsure: bool = False
-    pause: trio.CancelScope | None = None
-
-    @property
-    def unsent(self) -> bool:
-        """Whether the peer cannot have it, so that it ends at once when it is stopped."""
-        return self.run is None or self.refused
 
 
 class TurnQueue:

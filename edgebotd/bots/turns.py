@@ -18,9 +18,9 @@ from edgebotd.bots.conversations import create_conversation
 from edgebotd.bots.files import Files, check, check_total, part_of
 from edgebotd.bots.fill import put_message, restore_deleted
 from edgebotd.bots.ids import new_id
+from edgebotd.bots.queued import Item
 from edgebotd.bots.requests import AbortAnswer, AbortRequest, RunAnswer, SendAnswer, SendRequest
 from edgebotd.bots.runs import text_of
-from edgebotd.bots.turnqueue import Item
 from edgebotd.config import ChatSettings
 from edgebotd.errors import Conflict, Invalid, NotFound, Problem
 from edgebotd.events import (

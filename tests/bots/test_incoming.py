@@ -47,7 +47,7 @@ async def told_of(house: House, sender: Sender, message: PastMessage) -> None:
     for _ in range(2):  # a second look finds nothing new
         await house.registry.get("echo").capture.deliver(SessionSeen(SESSION))
         await house.until(lambda: bool(house.registry.get("echo").capture._conversations))
-        await house.until(lambda: not house.registry.get("echo")._wanted)
+        await house.until(lambda: not house.registry.get("echo").catch_up._wanted)
 
 
 @pytest.fixture
