@@ -66,6 +66,8 @@ class Hub:
         self._coalescer = Coalescer(settings.delta_frames_per_second)
         self._delta_offered = trio.Event()
         self._subscriptions = Subscriptions(log, settings, counters, clock=clock, rng=rng, tick=self._tick)
+        self._watch_listeners: list[Callable[[], None]] = []
+        self._subscriptions.watch_changed = self._watch_changed
         self._replayer = Replayer(log, self._subscriptions, database, settings, counters, epoch, nursery)
         self._polls = Polls(log, database, settings, counters, clock)
 
@@ -308,8 +310,12 @@ class Hub:
         return Watched(frozenset(logs), frozenset(stats))
 
     def on_watch_change(self, changed: Callable[[], None]) -> None:
-        """Have producers told, synchronously, whenever `watched_bots` may have changed; there is one such listener."""
-        self._subscriptions.watch_changed = changed
+        """Have a producer told, synchronously, whenever `watched_bots` may have changed, while the hub lives."""
+        self._watch_listeners.append(changed)
+
+    def _watch_changed(self) -> None:
+        for changed in self._watch_listeners:
+            changed()
 
     # Keeping
 
