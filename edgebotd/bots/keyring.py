@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from edgebotd import logs
 from edgebotd.errors import Problem
 
 
@@ -30,6 +31,8 @@ class Keyring:
             text = (self._root / bot_id / "token").read_text().strip()
         except OSError:
             return None
+        if text:
+            logs.register_secret(text)
         return SecretStr(text) if text else None
 
     def set_token(self, bot_id: str, token: SecretStr | None) -> None:
@@ -38,6 +41,8 @@ class Keyring:
         Raises:
             Problem: 503, the disk does not take it.
         """
+        if token is not None:
+            logs.register_secret(token.get_secret_value())
         try:
             target = self.directory(bot_id) / "token"
             if token is None:
