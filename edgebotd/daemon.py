@@ -209,7 +209,8 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
     )
     supervisor = await stack.enter_async_context(open_supervisor(partial(_publish_job, hub), now=wall_clock, rng=rng))
     supervisor.start(_retention(settings.storage, settings.chat, database, hub))
-    supervisor.start(Job("docker-status", docker.run))
+    for name, run in docker.jobs.items():
+        supervisor.start(Job(name, run))
     passwords = Passwords()
     services = Services(
         database=database,

@@ -17,11 +17,13 @@ from edgebotd.docker.errors import EngineError, Trouble
 from edgebotd.docker.spec import BOT_LABEL, INSTALLATION_LABEL
 from edgebotd.events import ContainerStatus, DockerStatus, EngineStatus, PullProgress
 from edgebotd.protocol.docker.containers import Container, ContainerEvent
+from edgebotd.protocol.docker.ending import words_of_end
 from edgebotd.protocol.docker.images import Progress
 
 log = logging.getLogger(__name__)
 
 SHORT_ID: Final = 12
+STOPPABLE: Final = frozenset({"running", "paused", "restarting", "exited"})
 
 Source = Literal["event", "list", "call"]
 NO_ENGINE: Final = (
@@ -82,6 +84,7 @@ class Containers:
         self._pulls: dict[str, PullProgress] = {}
         self._published: DockerStatus | None = None
         self._listeners: list[Callable[[Change], None]] = []
+        self._ears: list[Callable[[str, ContainerEvent], None]] = []
         self._changed = trio.Event()
 
     # Asking
@@ -139,6 +142,10 @@ class Containers:
         """Have each change of a bot's container told, synchronously."""
         self._listeners.append(listener)
 
+    def listen(self, ear: Callable[[str, ContainerEvent], None]) -> None:
+        """Have each event of a bot's container told as the engine tells it, synchronously and in its order."""
+        self._ears.append(ear)
+
     # Telling
 
     def bind(self, bot_id: str, name: str | None) -> None:
@@ -189,6 +196,14 @@ class Containers:
         self.push()
 
     # What the engine says
+
+    def heard(self, event: ContainerEvent) -> None:
+        """Take an event itself; what the container is then, `learn` is told."""
+        known = self._known.get(event.container_id)
+        bot_id = self._names.get(event.name) if known is None else self._bot_of(known)
+        if bot_id is not None:
+            for ear in self._ears:
+                ear(bot_id, event)
 
     def learn(self, container: Container, source: Source, event: ContainerEvent | None) -> None:
         """Take what the engine says of a container. `event` where that made somebody ask."""
@@ -287,7 +302,8 @@ class Containers:
             container_id=container.id[:SHORT_ID],
             bot_id=bot_id,
             image=container.image or None,
-            state="stopping" if own.stopping and container.state == "running" else container.state,
+            # Also while the engine says that it has ended, and its processes are still looked for.
+            state="stopping" if own.stopping and container.state in STOPPABLE else container.state,
             health=container.health,
             exit_code=container.exit_code,
             oom_killed=container.oom_killed,
@@ -332,8 +348,6 @@ def _words(container: Container) -> str | None:
     """Return what a state means, where its word does not say it."""
     if container.error is not None:
         return f"It could not be started: {container.error}"
-    if container.state == "exited" and container.oom_killed:
-        return "It needed more memory than it may have, and was killed."
-    if container.state == "exited" and container.exit_code:
-        return f"It ended with exit code {container.exit_code}."
+    if container.state == "exited" and (container.oom_killed or container.exit_code):
+        return words_of_end(container.exit_code, oom_killed=container.oom_killed)
     return None

@@ -96,6 +96,7 @@ class Follower:
                 self._containers.set_engine(up.model_copy(update=news))
 
     def _take(self, event: ContainerEvent) -> None:
+        self._containers.heard(event)
         self._dirty[event.container_id] = event
         self._wake.set()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,13 @@ import trio
 
 from edgebotd.config import DockerSettings
 from edgebotd.docker.bots import Bots
+from edgebotd.docker.breaker import Breaker
 from edgebotd.docker.containers import Change, Containers
 from edgebotd.docker.engine import Engine, open_engine
 from edgebotd.docker.follow import Follower
+from edgebotd.docker.lifecycle import Lifecycle
+from edgebotd.docker.log_follow import LogFollow
+from edgebotd.docker.logs import Logs
 from edgebotd.docker.operations import Note, Operations
 from edgebotd.events import ALL
 from edgebotd.hub.hub import Hub
@@ -36,6 +40,10 @@ class Docker:
     follower: Follower | None
     containers: Containers
     operations: Operations
+    lifecycle: Lifecycle
+    breaker: Breaker
+    logs: Logs
+    log_follow: LogFollow
 
     async def run(self) -> None:
         """Keep what is known true; a job of the supervisor's."""
@@ -44,6 +52,11 @@ class Docker:
             await trio.sleep_forever()
         else:
             await self.follower.run()
+
+    @property
+    def jobs(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """What the supervisor runs, by name; a bug in one of them stops no other."""
+        return {"docker-status": self.run, "docker-crashes": self.breaker.run, "docker-logs": self.log_follow.run}
 
 
 @asynccontextmanager
@@ -78,8 +91,23 @@ async def open_docker(
             containers.bind(stored.bot_id, stored.name)
         follower = None if engine is None else Follower(engine, containers, settings.reconcile_seconds)
         operations = Operations(database, hub, nursery, at_once=settings.operations_at_once, note=note, now=now)
+        refresh = _nothing if follower is None else follower.refresh
+        lifecycle = Lifecycle(containers, bots, operations, database, settings, refresh=refresh, note=note, now=now)
+        breaker = Breaker(containers, bots, operations, database, hub, settings, refresh=refresh, now=now)
+        await breaker.load()
+        log_follow = LogFollow(containers, database, hub, now)
         await operations.resume()
-        yield Docker(settings, engine, follower, containers, operations)
+        yield Docker(
+            settings,
+            engine,
+            follower,
+            containers,
+            operations,
+            lifecycle,
+            breaker,
+            Logs(containers, database, nursery),
+            log_follow,
+        )
         nursery.cancel_scope.cancel()
 
 
@@ -98,6 +126,10 @@ async def _bound(database: Database, bots: Bots, named: dict[str, str], now: int
         return rows.all_containers(conn)
 
     return await database.write(lambda tx: write(tx.connection))
+
+
+async def _nothing(name: str) -> None:
+    """Stand in for a look at a container where there is no engine."""
 
 
 def _tell_bot(bots: Bots, change: Change) -> None:

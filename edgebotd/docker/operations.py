@@ -12,6 +12,7 @@ import logging
 import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -118,11 +119,14 @@ class Operations:
         self._note = note
         self._now = now
         self._kinds: dict[str, Sequence[Step]] = {}
+        self._at_once: set[str] = set()
         self._running: dict[str, Work] = {}
 
-    def register(self, kind: str, steps: Sequence[Step]) -> None:
-        """Say what the steps of a kind are."""
+    def register(self, kind: str, steps: Sequence[Step], *, waits: bool = True) -> None:
+        """Say what the steps of a kind are. `waits`: only so many go on at the same time; a stop must not wait."""
         self._kinds[kind] = steps
+        if not waits:
+            self._at_once.add(kind)
 
     # Asking
 
@@ -206,7 +210,7 @@ class Operations:
     async def _run(self, work: Work) -> None:
         steps = self._kinds.get(work.kind, ())
         try:
-            async with self._room:
+            async with nullcontext() if work.kind in self._at_once else self._room:
                 if work.state == "running":
                     await self._go(work, steps)
                 await self._undo(work, steps)

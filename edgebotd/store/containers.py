@@ -100,6 +100,17 @@ def set_wanted(conn: sqlite3.Connection, bot_id: str, wanted: Wanted, now: int) 
     conn.execute("UPDATE containers SET wanted = ?, changed_at = ? WHERE bot_id = ?", (wanted, now, bot_id))
 
 
+def set_crash_loop(conn: sqlite3.Connection, bot_id: str, since_at: int | None) -> None:
+    """Keep that it ended by itself again and again; None: it does no longer."""
+    conn.execute("UPDATE containers SET crash_loop_at = ? WHERE bot_id = ?", (since_at, bot_id))
+
+
+def crash_loops(conn: sqlite3.Connection) -> list[str]:
+    """Return the bots whose container ended by itself again and again."""
+    rows = conn.execute("SELECT bot_id FROM containers WHERE crash_loop_at IS NOT NULL ORDER BY bot_id")
+    return [bot_id for (bot_id,) in rows]
+
+
 def remove(conn: sqlite3.Connection, bot_id: str) -> None:
     """Forget a bot's container, its crashes and its use."""
     for table in ("containers", "crashes", "resource_use"):

@@ -1,5 +1,6 @@
 -- The containers of bots. `spec` is what a container is (re)made from, JSON without secrets; of an adopted one it is {}
--- until it is recreated. `wanted`: what a person asked for last.
+-- until it is recreated. `wanted`: what a person asked for last. `crash_loop_at`: since when it ended by itself again and
+-- again, until it was started and stayed up.
 CREATE TABLE containers (
     bot_id       TEXT PRIMARY KEY REFERENCES bots (id),
     name         TEXT NOT NULL UNIQUE,
@@ -8,7 +9,8 @@ CREATE TABLE containers (
     wanted       TEXT NOT NULL CHECK (wanted IN ('running', 'stopped', 'any')),
     spec         TEXT NOT NULL,
     created_at   INTEGER NOT NULL,
-    changed_at   INTEGER NOT NULL
+    changed_at   INTEGER NOT NULL,
+    crash_loop_at INTEGER
 ) STRICT;
 
 -- Work on a container in steps that survive a crash. `made` is JSON: what the steps have made so far, so that they go
