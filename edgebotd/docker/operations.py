@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from edgebotd.events import ALL, ProvisionDone, ProvisionLog
 from edgebotd.hub.hub import Hub
 from edgebotd.store import operations as rows
 from edgebotd.store.database import Database, Transaction
+from edgebotd.store.errors import DatabaseError, StoreBusy
 from edgebotd.store.operations import Line, Operation, OperationState
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ UNDO_SECONDS: Final = 120.0
 """For each step that is undone."""
 AGAIN_SECONDS: Final = 2.0
 """Pause before a step is tried again that an engine which is away made fail."""
+DISK_SECONDS: Final = 5.0
+"""Pause before an operation goes on whose progress the disk did not take."""
 WAITING: Final = "waiting"
 """The step of an operation that others go before."""
 
@@ -67,6 +71,10 @@ class Work:
         self.reason = operation.reason
         self.scope = trio.CancelScope()
         self.cancelled = False
+        self.done = False
+        """Whether every step is done: nobody can cancel it any more."""
+        self.turned = trio.Event()
+        """Set once the store knows that it goes no further: it has ended, or is being undone."""
         self.ended = trio.Event()
         self._tell = tell
         self._database = database
@@ -91,12 +99,15 @@ class Step:
         seconds: deadline of one attempt of the whole step, repetitions for an engine that is away included.
         run: does it, or finds that it is done.
         undo: takes back what `run` may have done, in whatever state it is; None where there is nothing to take back.
+        final: from here on nothing can be taken back. It cannot be cancelled, waits for an engine that is away however
+            long that takes, and where it fails nothing is undone; the same asked for once more goes on with the rest.
     """
 
     name: str
     seconds: float
     run: Callable[[Work], Awaitable[None]]
     undo: Callable[[Work], Awaitable[None]] | None = None
+    final: bool = False
 
 
 class Operations:
@@ -116,6 +127,7 @@ class Operations:
         self._hub = hub
         self._nursery = nursery
         self._room = trio.CapacityLimiter(at_once)
+        self._beginning = trio.Lock()
         self._note = note
         self._now = now
         self._kinds: dict[str, Sequence[Step]] = {}
@@ -127,6 +139,10 @@ class Operations:
         self._kinds[kind] = steps
         if not waits:
             self._at_once.add(kind)
+
+    def steps(self, kind: str) -> tuple[str, ...]:
+        """Return the names of a kind's steps, in order."""
+        return tuple(step.name for step in self._kinds.get(kind, ()))
 
     # Asking
 
@@ -181,21 +197,41 @@ class Operations:
         self._start(operation)
         return operation
 
+    async def begin_once(
+        self, kind: str, bot_id: str, request: Mapping[str, Any], actor: Mapping[str, Any]
+    ) -> Operation:
+        """Begin one, or return that which goes on with the same bot for the same request.
+
+        Raises:
+            Conflict: another is going on with this bot.
+        """
+        async with self._beginning:
+            work = self.running(bot_id)
+            if work is not None and work.state == "running" and (work.kind, work.request) == (kind, dict(request)):
+                return (await self.get(work.id))[0]
+            return await self.begin(kind, bot_id, request, actor)
+
     async def cancel(self, operation_id: str) -> None:
-        """Stop it where it is and undo what it has done; returns at once.
+        """End one before its time; what it has made is taken away. Returns once that is certain, not when it is done.
 
         Raises:
             NotFound: no such operation.
-            Conflict: it has ended, or is being undone already.
+            Conflict: it has ended, is being undone already, or is in a step that cannot be taken back.
         """
         operation, _ = await self.get(operation_id)
         work = self._running.get(operation_id)
-        if work is None or operation.ended_at is not None:
+        if work is None or operation.ended_at is not None or work.done:
             raise Conflict("operation_ended", "It has ended already.")
         if work.state == "undoing":
             raise Conflict("operation_undoing", "It is being undone already.")
+        if self._final(work):
+            raise Conflict("operation_late", f"It is too late: what {work.step} does cannot be taken back.")
         work.cancelled = True
         work.scope.cancel()
+        await work.turned.wait()
+
+    def _final(self, work: Work) -> bool:
+        return any(step.final and step.name == work.step for step in self._kinds.get(work.kind, ()))
 
     async def resume(self) -> None:
         """Go on with what an earlier life of the daemon did not end. Called once, when all kinds are registered."""
@@ -210,52 +246,88 @@ class Operations:
     async def _run(self, work: Work) -> None:
         steps = self._kinds.get(work.kind, ())
         try:
-            async with nullcontext() if work.kind in self._at_once else self._room:
-                if work.state == "running":
-                    await self._go(work, steps)
-                await self._undo(work, steps)
+            while work.state in ("running", "undoing"):
+                try:
+                    await self._whole(work, steps)
+                except (DatabaseError, StoreBusy) as exc:
+                    # As after a crash, it goes on with the step that it was in.
+                    log.error("%s of %s waits: %s", work.kind, work.bot_id, exc.detail)
+                    await trio.sleep(DISK_SECONDS)
         finally:
             # The daemon's stop comes by here too, and leaves the store as it is: the next start goes on.
             del self._running[work.id]
+            work.turned.set()
             work.ended.set()
 
-    async def _go(self, work: Work, steps: Sequence[Step]) -> None:
-        """Run the steps from the one that the store names; on failure, say that it is being undone."""
+    async def _whole(self, work: Work, steps: Sequence[Step]) -> None:
+        if work.state == "running" and not work.done:
+            # Cancelled while it waited for room: it has made nothing, and leaves at once.
+            reason = Cancelled().detail
+            work.scope = trio.CancelScope()
+            if work.cancelled:
+                work.scope.cancel()
+            with work.scope:
+                async with nullcontext() if work.kind in self._at_once else self._room:
+                    failed = await self._go(work, steps)
+                    work.done = failed is None and not work.cancelled
+                    reason = failed or reason
+            if not work.done:
+                await self._turn(work, Cancelled().detail if work.cancelled else reason)
+        if work.done:
+            await self._end(work, "succeeded", None)
+        elif work.state == "undoing":
+            await self._undo(work, steps)
+
+    async def _go(self, work: Work, steps: Sequence[Step]) -> str | None:
+        """Run the steps from the one that the store names; return why it goes no further."""
         names = [step.name for step in steps]
         resumed = work.step in names
-        reason: str | None = None
         if not steps:
-            reason = f"This edgebotd knows no operation '{work.kind}'."
-        with work.scope:
-            for step in steps[names.index(work.step) if resumed else 0 :]:
-                work.step = step.name
-                await work.keep()
-                await work.log("edgebotd started again; going on here." if resumed else "begins")
-                resumed = False
-                if (reason := await self._attempt(work, step)) is not None:
-                    break
-        if work.cancelled:
-            reason = Cancelled().detail
-        if reason is None:
-            await self._end(work, "succeeded", None)
+            return f"This edgebotd knows no operation '{work.kind}'."
+        for step in steps[names.index(work.step) if resumed else 0 :]:
+            # Once it is in a final step nobody can cancel it: so whoever did before counts.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            work.step = step.name
+            await work.keep()
+            await work.log("edgebotd started again; going on here." if resumed else "begins")
+            resumed = False
+            if (reason := await self._attempt(work, step)) is not None:
+                return reason
+        return None
+
+    async def _turn(self, work: Work, reason: str) -> None:
+        """Say that it is being undone, or that it has failed where nothing can be."""
+        work.reason = reason
+        if self._final(work):
+            await work.log(reason)
+            await self._end(work, "failed", reason)
             return
-        work.state, work.reason = "undoing", reason
+        work.state = "undoing"
 
         def write(tx: Transaction) -> None:
             rows.advance(tx.connection, work.id, work.step, "undoing", work.made)
             rows.give_reason(tx.connection, work.id, reason)
 
         await self._database.write(write)
+        work.turned.set()
         await work.log(reason)
 
-    async def _attempt(self, work: Work, step: Step) -> str | None:
-        """Run one step within its deadline, again while only the engine is away; return why it failed."""
+    async def _attempt(self, work: Work, step: Step, *, patient: bool = False) -> str | None:
+        """Run one step within its deadline, again while only the engine is away; return why it failed.
+
+        Args:
+            patient: the deadline is that of one try; an engine that is away is waited for.
+        """
         away: EngineError | None = None
-        with trio.move_on_after(step.seconds):
+        patient = patient or step.final
+        with trio.move_on_after(math.inf if patient else step.seconds):
             while True:
                 try:
-                    await step.run(work)
-                    return None
+                    with trio.move_on_after(step.seconds) as one:
+                        await step.run(work)
+                    if not one.cancelled_caught:
+                        return None
+                    break
                 except EngineError as exc:
                     if not exc.passing:
                         return exc.detail
@@ -263,6 +335,8 @@ class Operations:
                         await work.log(f"{exc.detail} It is tried again.")
                     away = exc
                 except EdgebotdError as exc:
+                    if isinstance(exc, (DatabaseError, StoreBusy)):
+                        raise
                     return str(exc)
                 except OSError as exc:
                     return f"{step.name} failed: {exc}"
@@ -270,19 +344,19 @@ class Operations:
                     log.exception("%s of %s: the step %s failed unexpectedly", work.kind, work.bot_id, step.name)
                     return f"A bug of edgebotd's ended the step {step.name} ({type(exc).__name__}). Its log says more."
                 await trio.sleep(AGAIN_SECONDS)
-        if away is not None:
+        if away is not None and not patient:
             return away.detail
         return f"The step {step.name} did not end within {step.seconds:.0f} s."
 
     async def _undo(self, work: Work, steps: Sequence[Step]) -> None:
-        if work.state != "undoing":
-            return
         names = [step.name for step in steps]
         last = names.index(work.step) if work.step in names else -1
         for step in reversed(steps[: last + 1]):
             if step.undo is None:
                 continue
-            failed = await self._attempt(work, dataclasses.replace(step, run=step.undo, seconds=UNDO_SECONDS))
+            undo = dataclasses.replace(step, run=step.undo, seconds=UNDO_SECONDS)
+            # What an engine that is away still has would be left behind.
+            failed = await self._attempt(work, undo, patient=True)
             if failed is not None:
                 await work.log(f"What {step.name} had done could not be taken back: {failed}")
         await self._end(work, "cancelled" if work.reason == Cancelled().detail else "failed", work.reason)
@@ -303,8 +377,8 @@ class Operations:
             self._note(tx.connection, work.actor, f"bot.{work.kind}.{state}", work.bot_id, {"operationId": work.id})
             tx.emit(ALL, done)
 
-        work.state = state
         await self._hub.transact(write)
+        work.state = state
 
     async def _tell(self, work: Work, text: str) -> None:
         now = self._now()
