@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
 import secrets
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from edgebotd.events import Model
 
@@ -16,6 +17,8 @@ STATE_PATH: Final = "/home/node/.openclaw"
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]{0,127}$")]
 SecretName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 EnvironmentText = Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")]
+VolumeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{1,127}$")]
+"""Of such a form it cannot be read as a path of the machine, which an engine would mount in its place."""
 
 BOT_LABEL: Final = "edgebotd.bot"
 INSTALLATION_LABEL: Final = "edgebotd.installation"
@@ -23,19 +26,27 @@ OPERATION_LABEL: Final = "edgebotd.operation"
 """Labels of what edgebotd makes: whose it is, by which installation, and in which operation."""
 
 
-class Limits(Model):
-    """What a container may take of the machine."""
+def _place(path: str) -> str:
+    if "\x00" in path or not path.startswith("/") or posixpath.normpath(path) != path or path == "/":
+        raise ValueError("must be the full path of a folder, without . and ..")
+    if path.split("/")[1] in ("proc", "sys", "dev"):
+        raise ValueError("may not be in /proc, /sys or /dev")
+    return path
 
-    memory_bytes: Annotated[int, Field(ge=64 * 1024 * 1024)]
-    cpus: Annotated[float, Field(gt=0, le=1024)]
-    pids: Annotated[int, Field(ge=32)]
+
+class Limits(Model):
+    """What a container may take of the machine. Less than the lower bounds an engine takes for no limit at all."""
+
+    memory_bytes: Annotated[int, Field(ge=64 * 1024 * 1024, le=2**50)]
+    cpus: Annotated[float, Field(ge=0.01, le=1024, allow_inf_nan=False)]
+    pids: Annotated[int, Field(ge=32, le=2**22)]
 
 
 class Volume(Model):
     """A named volume of the engine, and where the container has it."""
 
-    name: str
-    path: str
+    name: VolumeName
+    path: Annotated[str, Field(max_length=1024), AfterValidator(_place)]
 
 
 class Spec(Model):
@@ -50,7 +61,7 @@ class Spec(Model):
     """
 
     image: str
-    pinned: str
+    pinned: Annotated[str, Field(min_length=1)]
     port: Annotated[int, Field(ge=1, le=65_535)]
     network: Literal["bridge", "host"] = "bridge"
     limits: Limits
