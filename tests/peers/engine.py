@@ -16,6 +16,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from ipaddress import ip_network
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
@@ -114,6 +115,13 @@ class DockerEngine:
         self.publish(bot_image(f"{REMOTE}:1"))
         self.publish(bot_image(f"{REMOTE}:2", labels={"edgebotd.release": "2"}))
         self.publish(bot_image(f"{REMOTE}:big", ballast_mib=8))
+
+    @property
+    def bridge(self) -> str:
+        """Address of the namespace's own end of the bridge: what listens there is reached by containers."""
+        (network,) = json.loads(self.api("GET", "/networks/bridge"))["IPAM"]["Config"]
+        # The first one of it; it is said only where it was set.
+        return str(next(ip_network(network["Subnet"]).hosts()))
 
     # dockerd
 
@@ -270,10 +278,17 @@ class DockerEngine:
         container_id: str = made["Id"]
         return container_id
 
-    def shell(self, container: str, script: str) -> None:
-        """Run a shell script in a container to its end."""
-        made = json.loads(self.api("POST", f"/containers/{container}/exec", {"Cmd": ["/bin/sh", "-c", script]}))
-        self.api("POST", f"/exec/{made['Id']}/start", {"Detach": False, "Tty": False})
+    def shell(self, container: str, script: str) -> str:
+        """Run a shell script in a container to its end; return what it wrote to stdout."""
+        wanted = {"Cmd": ["/bin/sh", "-c", script], "AttachStdout": True}
+        made = json.loads(self.api("POST", f"/containers/{container}/exec", wanted))
+        said = self.api("POST", f"/exec/{made['Id']}/start", {"Detach": False, "Tty": False})
+        pieces = []
+        while said:  # eight bytes, of which the last four are the length, before each piece
+            end = 8 + int.from_bytes(said[4:8], "big")
+            pieces.append(said[8:end])
+            said = said[end:]
+        return b"".join(pieces).decode()
 
     def clear(self) -> None:
         """Remove all containers, and the volumes that no container has."""

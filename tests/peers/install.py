@@ -47,7 +47,7 @@ def peers_dir() -> Path:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on a file: a second installer waits for the first and finds its work done."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
@@ -69,7 +69,7 @@ def npm_package(name: str, version: str, *, first_in_path: Path | None = None) -
     npm = shutil.which("npm")
     if npm is None:
         raise PeerUnavailable("npm is not installed; on Debian: apt-get install --no-install-recommends npm")
-    with _locked(peers_dir() / f"{name}-{version}.lock"):
+    with locked(peers_dir() / f"{name}-{version}.lock"):
         if stamp.exists():
             return package
         # What an interrupted install left behind is not worth repairing.

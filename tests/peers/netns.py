@@ -5,17 +5,22 @@ That is how a gateway in a container sees the daemon behind a published port. Ne
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 from tests.peers.install import PeerUnavailable
 
 _NUMBERS = count(1)
+_CLONE_NEWNET = 0x40000000
 
 
 @dataclass(frozen=True)
@@ -81,3 +86,30 @@ def _remove(name: str) -> None:
     # The cable's outer end goes with the inner one.
     with suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
         _ip("netns", "delete", name)
+
+
+def connect_within(namespace: Path, host: str, port: int, timeout: float = 10) -> socket.socket:
+    """Return a TCP connection that was made inside of a network namespace, for use here; blocking.
+
+    Raises:
+        OSError: no connection, or the namespace may not be entered.
+    """
+    made: list[socket.socket | OSError] = []
+
+    def connect() -> None:
+        # A thread of its own: whoever enters a namespace stays in it, and a socket belongs to where it was made.
+        try:
+            with namespace.open() as handle:
+                libc = ctypes.CDLL(None, use_errno=True)
+                if libc.setns(handle.fileno(), _CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), f"cannot enter {namespace}")
+            made.append(socket.create_connection((host, port), timeout))
+        except OSError as error:
+            made.append(error)
+
+    thread = threading.Thread(target=connect, name="netns")
+    thread.start()
+    thread.join()
+    if isinstance(made[0], OSError):
+        raise made[0]
+    return made[0]

@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.peers.install import CURRENT, Installed, PeerUnavailable, install
 from tests.peers.model import API_KEY, MODEL, FakeModel
-from tests.peers.netns import Namespace
+from tests.peers.netns import Namespace, connect_within
 from tests.peers.process import PeerFailed, Program, free_port
 from tests.support import require_or_skip
 
@@ -41,6 +41,49 @@ def _provider(api: str, base_url: str) -> dict[str, Any]:
         "maxTokens": 4096,
     }
     return {"baseUrl": base_url, "apiKey": API_KEY, "api": api, "models": [model]}
+
+
+def model_config(model: FakeModel, workspace: str) -> dict[str, Any]:
+    """Return the parts of a gateway's configuration that have it ask a fake model, and nobody unless asked."""
+    return {
+        "agents": {
+            "defaults": {
+                "model": {"primary": f"fake/{MODEL}"},
+                "workspace": workspace,
+                "skipBootstrap": True,
+                "heartbeat": {"every": "0m"},
+            }
+        },
+        "models": {
+            "mode": "merge",
+            "providers": {
+                "fake": _provider("openai-completions", model.url),
+                "fakeant": _provider("anthropic-messages", model.origin),
+            },
+        },
+    }
+
+
+def ready(host: str, port: int, namespace: Path | None = None) -> bool:
+    """Whether a gateway, in this or another network, takes clients."""
+    return _answers(host, port, "/startupz", namespace) or _answers(host, port, "/readyz", namespace)
+
+
+def _answers(host: str, port: int, path: str, namespace: Path | None) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        if namespace is not None:
+            connection.sock = connect_within(namespace, host, port, 2)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            return False
+        said = json.loads(answer.read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
+    return said.get("status") == "started" or said.get("ready") is True
 
 
 class Gateway:
@@ -121,12 +164,12 @@ class Gateway:
     def wait_ready(self, timeout: float = _READY_SECONDS, check: Callable[[], None] = lambda: None) -> None:
         """Wait until WebSocket clients are accepted; `/healthz` would say so seconds too early."""
 
-        def ready() -> bool:
+        def accepted() -> bool:
             if not self._program.running:
                 raise PeerFailed(f"the gateway died\n{self._program.last_lines()}")
-            return self._answers("/startupz") or self._answers("/readyz")
+            return ready(self.host, self.port)
 
-        self._program.wait_until(ready, timeout, "the gateway to be ready", check)
+        self._program.wait_until(accepted, timeout, "the gateway to be ready", check)
 
     def kill(self) -> None:
         """SIGKILL the launcher, the gateway and its helpers."""
@@ -172,20 +215,6 @@ class Gateway:
         self._program.kill()
         self.model.close()
 
-    def _answers(self, path: str) -> bool:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=2)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            if answer.status != 200:
-                return False
-            said = json.loads(answer.read())
-        except (OSError, http.client.HTTPException, ValueError):
-            return False
-        finally:
-            connection.close()
-        return said.get("status") == "started" or said.get("ready") is True
-
     def _write_config(self) -> None:
         path = self.state / "openclaw.json"
         if path.exists():
@@ -198,21 +227,7 @@ class Gateway:
                 "auth": {"mode": "token", "token": self.token},
                 "controlUi": {"enabled": False},
             },
-            "agents": {
-                "defaults": {
-                    "model": {"primary": f"fake/{MODEL}"},
-                    "workspace": str(self.state / "workspace"),
-                    "skipBootstrap": True,
-                    "heartbeat": {"every": "0m"},
-                }
-            },
-            "models": {
-                "mode": "merge",
-                "providers": {
-                    "fake": _provider("openai-completions", self.model.url),
-                    "fakeant": _provider("anthropic-messages", self.model.origin),
-                },
-            },
+            **model_config(self.model, f"{self.state}/workspace"),
             "discovery": {"mdns": {"mode": "off"}},
             "update": {"checkOnStart": False},
         }

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import trio
+
+from tests.peers.netns import connect_within
 
 
 class Relay:
     """Listens on loopback and passes everything on. From `open_relay`."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, namespace: Path | None = None) -> None:
         self._target = (host, port)
+        self._namespace = namespace
         self._wires: set[trio.CancelScope] = set()
         self.port = 0
         self.accepted = 0
@@ -36,7 +40,7 @@ class Relay:
         if not self.joined:
             return
         try:
-            far = await trio.open_tcp_stream(*self._target)
+            far = await self._connect()
         except OSError:
             return
         async with far, trio.open_nursery() as nursery:
@@ -46,6 +50,13 @@ class Relay:
                 await _pass(far, near, nursery.cancel_scope)
             finally:
                 self._wires.discard(nursery.cancel_scope)
+
+    async def _connect(self) -> trio.SocketStream:
+        if self._namespace is None:
+            return await trio.open_tcp_stream(*self._target)
+        made = await trio.to_thread.run_sync(connect_within, self._namespace, *self._target)
+        made.setblocking(False)
+        return trio.SocketStream(trio.socket.from_stdlib_socket(made))
 
 
 async def _pass(source: trio.SocketStream, target: trio.SocketStream, wire: trio.CancelScope) -> None:
@@ -58,11 +69,16 @@ async def _pass(source: trio.SocketStream, target: trio.SocketStream, wire: trio
 
 
 @asynccontextmanager
-async def open_relay(host: str, port: int) -> AsyncIterator[Relay]:
-    """Run a relay to an address on a free loopback port."""
-    relay = Relay(host, port)
+async def open_relay(host: str, port: int, *, namespace: Path | None = None, listen: int = 0) -> AsyncIterator[Relay]:
+    """Run a relay to an address on a loopback port.
+
+    Args:
+        namespace: the network that the address is in, where not this one: a container engine's, for published ports.
+        listen: the port; 0 for a free one.
+    """
+    relay = Relay(host, port, namespace)
     async with trio.open_nursery() as nursery:
-        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        (listener,) = await trio.open_tcp_listeners(listen, host="127.0.0.1")
         relay.port = listener.socket.getsockname()[1]
         await nursery.start(trio.serve_listeners, relay._join, [listener])
         yield relay
