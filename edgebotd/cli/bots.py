@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edgebotd.cli import containers
 from edgebotd.cli.output import age, clean, json_option, note, print_fields, print_json, print_table, size
 from edgebotd.cli.status import BOT_HEADS, bot_row
 from edgebotd.cli.target import Target
@@ -15,7 +16,11 @@ from edgebotd.cli.target import Target
 
 @click.group()
 def bots() -> None:
-    """List, show, connect, edit and remove bots."""
+    """List, show, connect, edit and remove bots; start and stop their containers."""
+
+
+for _command in (containers.start, containers.stop, containers.restart, containers.logs, containers.crashes):
+    bots.add_command(_command)
 
 
 @bots.command("list")

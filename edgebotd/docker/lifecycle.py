@@ -169,7 +169,8 @@ class Lifecycle:
     def _check(self, bot_id: str) -> None:
         self._bots.summary(bot_id)
         if self._containers.name_of(bot_id) is None:
-            raise Conflict(
+            raise Problem(
+                404,
                 "no_container",
                 "No container of this bot is known. Adopt one, or name it in the settings as bots.<id>.container.",
             )
@@ -332,7 +333,7 @@ class Lifecycle:
     def _name(self, bot_id: str) -> str:
         name = self._containers.name_of(bot_id)
         if name is None:
-            raise Conflict("no_container", "This bot has no container any more.")
+            raise Problem(404, "no_container", "This bot has no container any more.")
         return name
 
     def _mark(self, bot_id: str, kind: str, doing: str | None) -> None:

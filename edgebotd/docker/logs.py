@@ -16,7 +16,7 @@ from edgebotd.docker.containers import Containers
 from edgebotd.docker.engine import Engine
 from edgebotd.docker.errors import EngineError
 from edgebotd.docker.redact import Redact, redactor
-from edgebotd.errors import Conflict, Problem
+from edgebotd.errors import Problem
 from edgebotd.events import LogLine
 from edgebotd.protocol.docker.containers import Container
 from edgebotd.protocol.docker.streams import OutputLine
@@ -73,8 +73,8 @@ class Logs:
         """Return the last lines, oldest first; at most `tail` and `MOST_LINES`.
 
         Raises:
-            NotFound, Conflict, EngineError: no container, no engine.
-            Problem: it takes too long.
+            EngineError: no container, no engine.
+            Problem: none is known; it takes too long.
         """
         engine, container, redact = await self._open(bot_id)
         kept: deque[LogLine] = deque(maxlen=min(tail, MOST_LINES))
@@ -125,7 +125,7 @@ class Logs:
     async def _open(self, bot_id: str) -> tuple[Engine, Container, Redact]:
         name = self._containers.name_of(bot_id)
         if name is None:
-            raise Conflict("no_container", "edgebotd knows of no container of this bot, so it has no log here.")
+            raise Problem(404, "no_container", "No container of this bot is known, so it has no log here.")
         engine = self._containers.usable()
         container = await engine.inspect(name)
         return engine, container, await redactor(self._database, bot_id, container)

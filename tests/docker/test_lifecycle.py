@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from edgebotd.config import DockerSettings
 from edgebotd.docker.errors import EngineError, Trouble
 from edgebotd.docker.lifecycle import Halt
-from edgebotd.errors import Conflict, Invalid, NotFound
+from edgebotd.errors import Conflict, Invalid, NotFound, Problem
 from tests.bots.house import now, open_store
 from tests.docker.fake_engine import open_fake_engine
 from tests.docker.scout import ANN, NAME, BusyBots, open_life, open_scout, store_scout
@@ -212,7 +212,7 @@ async def test_without_a_container_or_an_engine_the_refusal_says_so(autojump_clo
         with pytest.raises(NotFound):
             await scout.docker.lifecycle.start("nobody", ANN)
         scout.bots.names["bare"] = "Bare"
-        with pytest.raises(Conflict, match="No container of this bot"):
+        with pytest.raises(Problem, match="No container of this bot"):
             await scout.docker.lifecycle.stop("bare", Halt(), ANN)
         scout.engine.go_away(DOWN)
         await trio.sleep(2)

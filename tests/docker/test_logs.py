@@ -13,7 +13,7 @@ from edgebotd.docker.errors import EngineError, Trouble
 from edgebotd.docker.log_follow import Seen
 from edgebotd.docker.logs import Wanted
 from edgebotd.docker.redact import redact_shapes
-from edgebotd.errors import Conflict, Problem
+from edgebotd.errors import Problem
 from edgebotd.events import BotLog
 from edgebotd.hub.entry import Watched
 from edgebotd.protocol.docker.streams import OutputLine
@@ -151,7 +151,7 @@ async def test_a_file_says_where_the_engine_went_away(
 
 async def test_without_a_container_there_is_no_log(autojump_clock: MockClock) -> None:
     async with open_scout() as scout:
-        with pytest.raises(Conflict, match="no container"):
+        with pytest.raises(Problem, match="No container"):
             await scout.docker.logs.read("other", 5, Wanted())
         del scout.engine.all[scout.container.id]
         with pytest.raises(EngineError, match="No such container"):

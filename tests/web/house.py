@@ -14,6 +14,8 @@ from typing_extensions import override
 
 from edgebotd.access import Grant, Scope, local_admin
 from edgebotd.config.settings import Settings
+from edgebotd.docker.bots import Bots
+from edgebotd.docker.engine import Engine
 from edgebotd.hub.hub import Hub, open_hub
 from edgebotd.hub.settings import HubSettings
 from edgebotd.people.accounts import Accounts
@@ -114,13 +116,21 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings | None = None, *, clock: Clock | None = None, images: RemoteImages | None = None
+    settings: Settings | None = None,
+    *,
+    clock: Clock | None = None,
+    engine: Engine | None = None,
+    bots: Bots | None = None,
+    images: RemoteImages | None = None,
 ) -> AsyncIterator[House]:
     """Open the parts and the web application over them."""
     settings = settings or Settings()
     clock = clock or Clock()
     async with open_database(None) as database, _open_hub(database, clock) as hub:
-        async with open_people(database, now=clock) as people, docker_on(database, hub, clock) as docker:
+        async with (
+            open_people(database, now=clock) as people,
+            docker_on(database, hub, clock, engine=engine, bots=bots) as docker,
+        ):
             passwords = InlinePasswords()
             services = Services(
                 database=database,
