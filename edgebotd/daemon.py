@@ -194,11 +194,13 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
     registry = await stack.enter_async_context(
         open_bots(database, hub, settings.bots, settings.chat, state_dir, now=wall_clock, rng=rng)
     )
+    passwords = Passwords()
+    accounts = Accounts(people, passwords)
     docker = await stack.enter_async_context(
         open_docker(
             database,
             hub,
-            Gateways(registry, database),
+            Gateways(registry, database, accounts.forget_bot),
             settings.docker,
             socket=find_socket(settings.docker.socket, os.environ),
             named={bot_id: bot.container for bot_id, bot in settings.bots.items() if bot.container is not None},
@@ -211,7 +213,6 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
     supervisor.start(_retention(settings.storage, settings.chat, database, hub))
     for name, run in docker.jobs.items():
         supervisor.start(Job(name, run))
-    passwords = Passwords()
     services = Services(
         database=database,
         hub=hub,
@@ -220,7 +221,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
         chat=registry.chat,
         docker=docker,
         people=people,
-        accounts=Accounts(people, passwords),
+        accounts=accounts,
         sign_in=SignIn(
             people,
             passwords,

@@ -6,12 +6,14 @@ It is the other side of `docker.bots.Bots`, which says in types what each method
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 import trio
 from pydantic import SecretStr
 
+from edgebotd import logs
 from edgebotd.access import Kind, Principal
 from edgebotd.bots.bot import Bot
 from edgebotd.bots.registry import Registry
@@ -19,7 +21,8 @@ from edgebotd.bots.requests import ConnectRequest, EditRequest, SendRequest
 from edgebotd.errors import Conflict, NotFound, Problem
 from edgebotd.events import BotState, BotSummary, ContainerStatus, RunState, TextPart
 from edgebotd.protocol.run import Verdict
-from edgebotd.store import messages, turns
+from edgebotd.store import bots as bot_rows
+from edgebotd.store import conversations, messages, turns
 from edgebotd.store.database import Database
 from edgebotd.store.writer import Transaction
 
@@ -31,11 +34,19 @@ PROBE: Final = Principal(
 
 
 class Gateways:
-    """Made by the daemon over its registry."""
+    """Made by the daemon over its registry.
 
-    def __init__(self, registry: Registry, database: Database) -> None:
+    Args:
+        forget: takes away what people may do with a bot that is removed.
+    """
+
+    def __init__(
+        self, registry: Registry, database: Database, forget: Callable[[str], Awaitable[None]] | None = None
+    ) -> None:
         self._registry = registry
         self._database = database
+        self._keyring = registry.keyring
+        self._forget_grants = forget
 
     def ids(self) -> list[str]:
         return self._registry.ids()
@@ -48,6 +59,33 @@ class Gateways:
             return
         await self._registry.connect(ConnectRequest(id=bot_id, name=name, url=url, token=token), wait=False)
 
+    async def reserve(self, bot_id: str, url: str) -> SecretStr:
+        stored = await self._database.read(lambda conn: bot_rows.get(conn, bot_id))
+        if stored is not None and stored.settings.get("url") != url:
+            raise Conflict("bot_exists", f"A bot '{bot_id}' was connected meanwhile. Choose another id.")
+        token = self._keyring.token(bot_id)
+        if token is None:
+            token = SecretStr(secrets.token_urlsafe(32))
+            self._keyring.set_token(bot_id, token)
+        logs.register_secret(token.get_secret_value())
+        return token
+
+    async def discard(self, bot_id: str, url: str) -> None:
+        if bot_id in self._registry.ids():
+            stored = self._registry.get(bot_id).stored
+            if stored.origin == "file" or stored.settings.get("url") != url:
+                return
+            await self._registry.remove(bot_id)
+            await self._forget(bot_id)
+        # A crash may have come between the two, or between the bot's row and its start.
+        if await self._database.read(lambda conn: bot_rows.url_of(conn, bot_id)) == url:
+            while await self._database.write(lambda tx: messages.delete_of_bot(tx.connection, bot_id)):
+                pass
+            await self._database.write(lambda tx: conversations.delete_of_bot(tx.connection, bot_id))
+            await self._database.write(lambda tx: bot_rows.free(tx.connection, bot_id))
+        if await self._database.read(lambda conn: bot_rows.number_of(conn, bot_id)) is None:
+            self._keyring.remove(bot_id)
+
     async def change(self, bot_id: str, *, url: str | None = None, token: SecretStr | None = None) -> None:
         await self._registry.edit(bot_id, EditRequest(url=url, token=token), wait=False)
 
@@ -55,7 +93,12 @@ class Gateways:
         try:
             await self._registry.remove(bot_id, history=history)
         except NotFound:
-            return
+            pass
+        await self._forget(bot_id)
+
+    async def _forget(self, bot_id: str) -> None:
+        if self._forget_grants is not None:
+            await self._forget_grants(bot_id)
 
     async def verdict(self, bot_id: str, seconds: float) -> Verdict:
         bot = self._registry.get(bot_id)

@@ -72,7 +72,7 @@ class Registry:
         self._database = database
         self._hub = hub
         self._chat = chat
-        self._keyring = keyring
+        self.keyring = keyring
         self._make = make
         self._nursery = nursery
         self._now = now
@@ -153,7 +153,7 @@ class Registry:
         stored = StoredBot(request.id, request.kind, request.name or request.id, chosen, created_at=self._now())
         async with self._changing:
             await self._database.write(lambda tx: bot_rows.add(tx.connection, stored))
-            self._keyring.set_token(request.id, request.token)
+            self.keyring.set_token(request.id, request.token)
             bot = await self._start(stored, request.token)
         await bot.wait_verdict(VERDICT_SECONDS if wait else 0)
         return self._answer(bot)
@@ -171,7 +171,7 @@ class Registry:
             chosen = options(bot.stored.kind, **{**bot.stored.settings, **news})
             token = request.token if request.token is not None else self._tokens.get(bot_id)
             if request.token is not None:
-                self._keyring.set_token(bot_id, token)
+                self.keyring.set_token(bot_id, token)
             changed = await self._database.write(
                 lambda tx: bot_rows.change(tx.connection, bot_id, name=request.name, settings=chosen)
             )
@@ -196,7 +196,7 @@ class Registry:
             await bot.queue.fail_all("The bot was removed.")
             bot.stop()
             self._tokens.pop(bot_id, None)
-            self._keyring.remove(bot_id)
+            self.keyring.remove(bot_id)
         self._hub.publish(
             bot_id, BotStatus(bot_id=bot_id, state=BotState.STOPPED, reason="removed", source="registry", since_at=now)
         )
@@ -258,7 +258,7 @@ class Registry:
             stored.kind,
             stored.settings,
             token,
-            lambda: self._keyring.directory(stored.id),
+            lambda: self.keyring.directory(stored.id),
             self._now,
             self._rng,
         )
@@ -296,7 +296,7 @@ class Registry:
         await self._database.write(lambda tx: bot_rows.upsert_file_bots(tx.connection, named, now))
         for stored in await self._database.read(bot_rows.all_bots):
             of_file = settings.get(stored.id)
-            await self._start(stored, self._keyring.token(stored.id) if of_file is None else of_file.token)
+            await self._start(stored, self.keyring.token(stored.id) if of_file is None else of_file.token)
         self._tell()
 
 

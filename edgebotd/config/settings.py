@@ -180,6 +180,8 @@ class DockerSettings(Section):
     """Processors of a new bot's container."""
     pids: Count = 512
     """Processes and threads of a new bot's container."""
+    ports: Annotated[str, Field(pattern=r"^[0-9]{1,5}-[0-9]{1,5}$")] = "18900-19899"
+    """Ports of 127.0.0.1 for the gateways of new bots."""
     drain_seconds: Seconds = 330
     """How long a bot that is stopped may take to end its runs before it is killed."""
     reconcile_seconds: Seconds = 30
@@ -196,6 +198,18 @@ class DockerSettings(Section):
     """Folders of this machine that a bot's container may have: "/srv/notes:/notes:ro"."""
     secrets: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")], FilePath] = {}
     """Names for files with secrets, which a bot's environment may refer to."""
+
+    @property
+    def port_range(self) -> range:
+        """The ports of `ports`, as numbers."""
+        first, _, last = self.ports.partition("-")
+        return range(int(first), int(last) + 1)
+
+    @override
+    def contradictions(self) -> Iterator[Contradiction]:
+        ports = self.port_range
+        if not ports or ports[0] < 1 or ports[-1] > 65_535:
+            yield "ports", "must be FIRST-LAST out of 1-65535, such as 18900-19899"
 
 
 class LoggingSettings(Section):

@@ -19,6 +19,15 @@ class Bots(Protocol):
     async def add(self, bot_id: str, name: str, url: str, token: SecretStr) -> None:
         """Make a bot of kind openclaw and begin to connect; one of the same id and url is left as it is."""
 
+    async def reserve(self, bot_id: str, url: str) -> SecretStr:
+        """Return the gateway's token of a bot that is about to be made, kept from the first call on.
+
+        Raises `Conflict` where there is a bot of that id with another address.
+        """
+
+    async def discard(self, bot_id: str, url: str) -> None:
+        """Take back `reserve` and `add`: the id may be given again. A bot with another address is left as it is."""
+
     async def change(self, bot_id: str, *, url: str | None = None, token: SecretStr | None = None) -> None:
         """Let a bot that was connected at run time go on with another address or token."""
 

@@ -19,7 +19,12 @@ from edgebotd.docker.follow import Follower
 from edgebotd.docker.lifecycle import Lifecycle
 from edgebotd.docker.log_follow import LogFollow
 from edgebotd.docker.logs import Logs
+from edgebotd.docker.making import Maker, Probe
 from edgebotd.docker.operations import Note, Operations
+from edgebotd.docker.probe import gateway_lives
+from edgebotd.docker.provision import Provisioning
+from edgebotd.docker.recreate import Recreating
+from edgebotd.docker.removal import Removal
 from edgebotd.events import ALL
 from edgebotd.hub.hub import Hub
 from edgebotd.store import containers as rows
@@ -44,6 +49,9 @@ class Docker:
     breaker: Breaker
     logs: Logs
     log_follow: LogFollow
+    provisioning: Provisioning
+    recreating: Recreating
+    removal: Removal
 
     async def run(self) -> None:
         """Keep what is known true; a job of the supervisor's."""
@@ -72,6 +80,7 @@ async def open_docker(
     installation: str,
     note: Note,
     now: Callable[[], int],
+    probe: Probe = gateway_lives,
 ) -> AsyncIterator[Docker]:
     """Open the engine's connections and go on with what an earlier life of the daemon did not end.
 
@@ -80,6 +89,7 @@ async def open_docker(
         named: containers that the settings file names, by bot.
         installation: what edgebotd's own containers are labelled with.
         note: writes the audit entries of operations.
+        probe: asks a gateway whether it lives.
     """
     async with AsyncExitStack() as stack:
         if engine is None and socket is not None:
@@ -96,6 +106,10 @@ async def open_docker(
         breaker = Breaker(containers, bots, operations, database, hub, settings, refresh=refresh, now=now)
         await breaker.load()
         log_follow = LogFollow(containers, database, hub, now)
+        maker = Maker(containers, settings, installation, probe)
+        parts = database, bots, containers, operations, maker, settings
+        provisioning, recreating, removal = Provisioning(*parts), Recreating(*parts), Removal(*parts)
+        # After all kinds are registered.
         await operations.resume()
         yield Docker(
             settings,
@@ -107,6 +121,9 @@ async def open_docker(
             breaker,
             Logs(containers, database, nursery),
             log_follow,
+            provisioning,
+            recreating,
+            removal,
         )
         nursery.cancel_scope.cancel()
 

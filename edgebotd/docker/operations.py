@@ -12,22 +12,23 @@ import logging
 import math
 import secrets
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any, Final
 
 import trio
 
-from edgebotd import logs
 from edgebotd.docker.errors import EngineError
-from edgebotd.errors import Conflict, EdgebotdError, NotFound, Problem
+from edgebotd.docker.work import Cancelled, Step, Work
+from edgebotd.errors import Conflict, EdgebotdError, NotFound
 from edgebotd.events import ALL, ProvisionDone, ProvisionLog
 from edgebotd.hub.hub import Hub
 from edgebotd.store import operations as rows
 from edgebotd.store.database import Database, Transaction
 from edgebotd.store.errors import DatabaseError, StoreBusy
 from edgebotd.store.operations import Line, Operation, OperationState
+
+__all__ = ["Cancelled", "Note", "Operations", "Step", "Work"]
 
 log = logging.getLogger(__name__)
 
@@ -42,72 +43,6 @@ WAITING: Final = "waiting"
 
 Note = Callable[[sqlite3.Connection, Mapping[str, Any], str, str, Mapping[str, Any]], None]
 """Writes the audit entry of an act in the same transaction: actor, action, bot, detail."""
-
-
-class Cancelled(Problem):
-    """Somebody cancelled the operation."""
-
-    def __init__(self) -> None:
-        super().__init__(409, "operation_cancelled", "It was cancelled.")
-
-
-class Work:
-    """One operation, as its steps see it.
-
-    Attributes:
-        request: what was asked for; not to be changed.
-        made: what the steps have made; change it by `keep`.
-    """
-
-    def __init__(self, operation: Operation, tell: Callable[[Work, str], Awaitable[None]], database: Database) -> None:
-        self.id = operation.id
-        self.bot_id = operation.bot_id
-        self.kind = operation.kind
-        self.request = operation.request
-        self.made = dict(operation.made)
-        self.actor = operation.actor
-        self.step = operation.step
-        self.state: OperationState = operation.state
-        self.reason = operation.reason
-        self.scope = trio.CancelScope()
-        self.cancelled = False
-        self.done = False
-        """Whether every step is done: nobody can cancel it any more."""
-        self.turned = trio.Event()
-        """Set once the store knows that it goes no further: it has ended, or is being undone."""
-        self.ended = trio.Event()
-        self._tell = tell
-        self._database = database
-
-    async def log(self, text: str) -> None:
-        """Add a line to the log, durable and told live. Secrets that are known are taken out."""
-        await self._tell(self, logs.redact(text))
-
-    async def keep(self, **made: Any) -> None:
-        """Remember what a step is about to make, durably."""
-        self.made.update(made)
-        kept = dict(self.made)
-        await self._database.write(lambda tx: rows.advance(tx.connection, self.id, self.step, self.state, kept))
-
-
-@dataclass(frozen=True)
-class Step:
-    """A part of an operation.
-
-    Attributes:
-        name: one word, shown and stored; it must not change between releases.
-        seconds: deadline of one attempt of the whole step, repetitions for an engine that is away included.
-        run: does it, or finds that it is done.
-        undo: takes back what `run` may have done, in whatever state it is; None where there is nothing to take back.
-        final: from here on nothing can be taken back. It cannot be cancelled, waits for an engine that is away however
-            long that takes, and where it fails nothing is undone; the same asked for once more goes on with the rest.
-    """
-
-    name: str
-    seconds: float
-    run: Callable[[Work], Awaitable[None]]
-    undo: Callable[[Work], Awaitable[None]] | None = None
-    final: bool = False
 
 
 class Operations:
@@ -130,19 +65,19 @@ class Operations:
         self._beginning = trio.Lock()
         self._note = note
         self._now = now
-        self._kinds: dict[str, Sequence[Step]] = {}
+        self.kinds: dict[str, Sequence[Step]] = {}
         self._at_once: set[str] = set()
         self._running: dict[str, Work] = {}
 
     def register(self, kind: str, steps: Sequence[Step], *, waits: bool = True) -> None:
         """Say what the steps of a kind are. `waits`: only so many go on at the same time; a stop must not wait."""
-        self._kinds[kind] = steps
+        self.kinds[kind] = steps
         if not waits:
             self._at_once.add(kind)
 
     def steps(self, kind: str) -> tuple[str, ...]:
         """Return the names of a kind's steps, in order."""
-        return tuple(step.name for step in self._kinds.get(kind, ()))
+        return tuple(step.name for step in self.kinds.get(kind, ()))
 
     # Asking
 
@@ -211,6 +146,19 @@ class Operations:
                 return (await self.get(work.id))[0]
             return await self.begin(kind, bot_id, request, actor)
 
+    async def retry(self, operation_id: str, actor: Mapping[str, Any]) -> Operation:
+        """Begin one that did not succeed anew, with the same request; while that goes on, it is the answer.
+
+        Raises:
+            NotFound: no such operation.
+            Conflict: it has succeeded, or goes on; or another is going on with this bot.
+        """
+        operation, _ = await self.get(operation_id)
+        if operation.state not in ("failed", "cancelled"):
+            words = "has succeeded" if operation.state == "succeeded" else "has not ended"
+            raise Conflict("operation_not_failed", f"It {words}; only one that failed is tried again.")
+        return await self.begin_once(operation.kind, operation.bot_id, operation.request, actor)
+
     async def cancel(self, operation_id: str) -> None:
         """End one before its time; what it has made is taken away. Returns once that is certain, not when it is done.
 
@@ -231,7 +179,7 @@ class Operations:
         await work.turned.wait()
 
     def _final(self, work: Work) -> bool:
-        return any(step.final and step.name == work.step for step in self._kinds.get(work.kind, ()))
+        return any(step.final and step.name == work.step for step in self.kinds.get(work.kind, ()))
 
     async def resume(self) -> None:
         """Go on with what an earlier life of the daemon did not end. Called once, when all kinds are registered."""
@@ -244,7 +192,7 @@ class Operations:
         self._nursery.start_soon(self._run, work, name=f"{operation.kind} {operation.bot_id}")
 
     async def _run(self, work: Work) -> None:
-        steps = self._kinds.get(work.kind, ())
+        steps = self.kinds.get(work.kind, ())
         try:
             while work.state in ("running", "undoing"):
                 try:

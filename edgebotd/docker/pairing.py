@@ -7,7 +7,7 @@ command in its container may approve, which is what a person would do there.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import trio
@@ -46,11 +46,19 @@ class NotConnected(Problem):
         super().__init__(502, verdict.reason or "not_connected", verdict.detail or "The gateway did not answer.")
 
 
-async def pair(work: Work, bots: Bots, engine: Engine | None, container: str | None) -> None:
+async def pair(
+    work: Work,
+    bots: Bots,
+    engine: Engine | None,
+    container: str | None,
+    *,
+    look: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint,
+) -> None:
     """Connect a bot that was added, approving its device within its container where the gateway asks for that.
 
     Args:
         container: of the gateway, by id or name; None where it runs on this machine itself, which asks for no approval.
+        look: called before each further try; raises where none can go well.
 
     Raises:
         EngineError: the approval could not be run.
@@ -73,12 +81,13 @@ async def pair(work: Work, bots: Bots, engine: Engine | None, container: str | N
         if verdict.detail is not None and verdict.detail != told:
             told = verdict.detail
             await work.log(told)
+        await look()
         await trio.sleep(AGAIN_SECONDS)
     await work.log("paired")
 
 
-async def hello(work: Work, bots: Bots) -> None:
-    """Say who answered, and what it does not allow.
+async def hello(work: Work, bots: Bots) -> str | None:
+    """Say who answered, and what it does not allow; return the gateway's version.
 
     Raises:
         NotConnected: it is not connected any more.
@@ -90,6 +99,7 @@ async def hello(work: Work, bots: Bots) -> None:
         await trio.sleep(AGAIN_SECONDS)
         verdict = await bots.verdict(work.bot_id, VERDICT_SECONDS)
     await work.log(" ".join([f"Connected: OpenClaw {verdict.version}.", *verdict.missing]))
+    return verdict.version
 
 
 async def _approve(engine: Engine, container: str, request: str) -> None:

@@ -110,3 +110,19 @@ def number_of(conn: sqlite3.Connection, bot_id: str) -> int | None:
     """Return the number that stands for a bot in keys of messages, for removed bots too."""
     row = conn.execute("SELECT number FROM bots WHERE id = ?", (bot_id,)).fetchone()
     return None if row is None else int(row[0])
+
+
+def url_of(conn: sqlite3.Connection, bot_id: str) -> str | None:
+    """Return the address of a bot that was connected at run time, a removed one too."""
+    row = conn.execute("SELECT settings FROM bots WHERE id = ? AND origin = 'store'", (bot_id,)).fetchone()
+    url = None if row is None else json.loads(row[0]).get("url")
+    return url if isinstance(url, str) else None
+
+
+def free(conn: sqlite3.Connection, bot_id: str) -> None:
+    """Delete the row of a bot that never came to be, so that its id may be given; its history has to be gone.
+
+    A bot that people have known keeps its row: what they said of it must not become another one's.
+    """
+    conn.execute("DELETE FROM turns WHERE bot_id = ?", (bot_id,))
+    conn.execute("DELETE FROM bots WHERE id = ?", (bot_id,))

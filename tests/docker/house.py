@@ -15,7 +15,7 @@ from edgebotd.config import DockerSettings
 from edgebotd.docker.bots import Bots
 from edgebotd.docker.engine import Engine
 from edgebotd.docker.house import Docker, open_docker
-from edgebotd.errors import NotFound
+from edgebotd.errors import Conflict, NotFound
 from edgebotd.events import BotState, BotSummary, ContainerStatus
 from edgebotd.hub.hub import Hub
 from edgebotd.protocol.run import Verdict
@@ -36,6 +36,7 @@ class FakeBots:
     runs: dict[str, int] = field(default_factory=dict)
     aborted: list[str] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
+    tokens: dict[str, SecretStr] = field(default_factory=dict)
 
     def ids(self) -> list[str]:
         return sorted(self.names)
@@ -48,6 +49,16 @@ class FakeBots:
     async def add(self, bot_id: str, name: str, url: str, token: SecretStr) -> None:
         self.names[bot_id] = name
         self.gateways[bot_id] = (url, token)
+
+    async def reserve(self, bot_id: str, url: str) -> SecretStr:
+        if self.gateways.get(bot_id, (url,))[0] != url:
+            raise Conflict("bot_exists", "taken")
+        return self.tokens.setdefault(bot_id, SecretStr(f"token-of-{bot_id}"))
+
+    async def discard(self, bot_id: str, url: str) -> None:
+        if self.gateways.get(bot_id, (url,))[0] == url:
+            await self.remove(bot_id, history=True)
+            self.tokens.pop(bot_id, None)
 
     async def change(self, bot_id: str, *, url: str | None = None, token: SecretStr | None = None) -> None:
         before = self.gateways.get(bot_id, ("", SecretStr("")))

@@ -1,0 +1,119 @@
+"""The configuration of a new bot's gateway: what edgebotd must have in it, and what the person wants besides."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from edgebotd.docker.spec import GATEWAY_PORT, STATE_PATH
+from edgebotd.errors import Invalid
+
+CONFIG_FILE: Final = "openclaw.json"
+NODE_USER: Final = 1000
+"""The user of OpenClaw's image."""
+OWN_KEYS: Final = frozenset({"mode", "port", "bind", "auth", "tls"})
+"""Of the table `gateway`: what edgebotd reaches it by."""
+_SECRET_KEY: Final = re.compile(r"(?:api_?key|token|secret|passw(?:or)?d|private_?key|credential)s?$", re.IGNORECASE)
+_REFERENCE: Final = re.compile(r"\$\{[A-Z_][A-Z0-9_]*\}")
+
+
+def looks_secret(name: str) -> bool:
+    """Whether what stands under such a name is a secret by all appearances."""
+    return _SECRET_KEY.search(name) is not None or name.upper().endswith("_KEY")
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Pass a configuration that a person gives.
+
+    Raises:
+        Invalid: it sets what edgebotd sets itself, or holds a secret: it is kept, and secrets are not.
+    """
+    own = config.get("gateway")
+    if own is not None and not isinstance(own, dict):
+        raise Invalid("config: 'gateway' must be an object.")
+    if taken := sorted(OWN_KEYS & (own or {}).keys()):
+        raise Invalid(f"config: edgebotd sets gateway.{taken[0]} itself; leave it out.")
+    for path, value in _texts(config, ""):
+        if looks_secret(path.rpartition(".")[2]) and not _REFERENCE.fullmatch(value):
+            raise Invalid(
+                f"config: {path} looks like a secret, which is not kept here. Name its file in docker.secrets, give it"
+                " to the bot's environment, and write ${NAME} here."
+            )
+
+
+def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner, path)
+    elif isinstance(value, str):
+        yield path, value
+
+
+def gateway_config(
+    token: SecretStr, *, port: int, host_network: bool, model: str | None, config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the gateway's whole configuration.
+
+    Args:
+        port: of this machine; the gateway listens there itself only where it has the host's network.
+        config: what the person wants, over what is set here by default, under what must be as it is.
+    """
+    defaults: dict[str, Any] = {
+        "gateway": {"controlUi": {"enabled": False}},
+        "agents": {"defaults": {"workspace": f"{STATE_PATH}/workspace"}},
+        "discovery": {"mdns": {"mode": "off"}},
+        # An image is as it is: `edgebotd bots upgrade` brings another one.
+        "update": {"checkOnStart": False},
+    }
+    if model is not None:
+        defaults["agents"]["defaults"]["model"] = {"primary": model}
+    whole = merged(defaults, config)
+    whole["gateway"].update(
+        mode="local",
+        port=port if host_network else GATEWAY_PORT,
+        bind="loopback" if host_network else "lan",
+        auth={"mode": "token", "token": token.get_secret_value()},
+    )
+    return whole
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return two objects as one: objects in both are merged, of anything else `above` counts."""
+    whole = dict(below)
+    for key, value in above.items():
+        known = whole.get(key)
+        whole[key] = merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return whole
+
+
+def command(port: int) -> list[str]:
+    """Return the command of a gateway with the host's network: its image's own listens to every address."""
+    return ["node", "dist/index.js", "gateway", "--bind", "loopback", "--port", str(port)]
+
+
+def owner_of(user: str | None) -> int:
+    """Return the user id of an image's `User`: who has to be able to read the configuration."""
+    name = (user or "").partition(":")[0]
+    if name in ("", "root"):
+        return 0
+    return int(name) if name.isdigit() else NODE_USER
+
+
+def archive(config: Mapping[str, Any], owner: int) -> bytes:
+    """Return the tar that is unpacked into the state's folder, whose configuration its owner alone can read."""
+    text = json.dumps(config, indent=1).encode()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        file = tarfile.TarInfo(CONFIG_FILE)
+        file.size, file.mode, file.uid, file.gid = len(text), 0o600, owner, owner
+        tar.addfile(file, io.BytesIO(text))
+    return packed.getvalue()

@@ -1,0 +1,168 @@
+"""What provisioning and recreating share: making a container, knowing it again, waiting until it is well."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import trio
+from pydantic import SecretStr
+
+from edgebotd import logs
+from edgebotd.config import DockerSettings
+from edgebotd.config.credentials import SecretError, read_secret_file
+from edgebotd.docker.containers import Containers
+from edgebotd.docker.engine import Engine
+from edgebotd.docker.errors import EngineError, Trouble
+from edgebotd.docker.gateway import command
+from edgebotd.docker.operations import Work
+from edgebotd.docker.profile import body
+from edgebotd.docker.spec import BOT_LABEL, INSTALLATION_LABEL, OPERATION_LABEL, Spec
+from edgebotd.errors import Conflict, Problem
+from edgebotd.protocol.docker.containers import Container
+from edgebotd.protocol.docker.streams import OutputLine
+
+LOOK_SECONDS: Final = 0.5
+LAST_LINES: Final = 20
+"""Of the output of a container that ended, into the operation's log."""
+
+Probe = Callable[[int], Awaitable[bool]]
+"""Asks whether a gateway on this port of 127.0.0.1 says that it lives."""
+
+
+class Maker:
+    """Made by `open_docker`. Every method raises `EngineError` where the engine refuses or is away."""
+
+    def __init__(self, containers: Containers, settings: DockerSettings, installation: str, probe: Probe) -> None:
+        self._containers = containers
+        self._settings = settings
+        self._installation = installation
+        self._probe = probe
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, where it can be asked."""
+        return self._containers.usable()
+
+    def labels(self, work: Work) -> dict[str, str]:
+        """Return what tells whose a volume is, and which operation made it."""
+        return {BOT_LABEL: work.bot_id, INSTALLATION_LABEL: self._installation, OPERATION_LABEL: work.id}
+
+    def of_bot(self, labels: Mapping[str, str], bot_id: str) -> bool:
+        """Whether this installation made it for the bot."""
+        return (labels.get(BOT_LABEL), labels.get(INSTALLATION_LABEL)) == (bot_id, self._installation)
+
+    def of_operation(self, labels: Mapping[str, str], work: Work) -> bool:
+        """Whether the operation made it."""
+        return self.of_bot(labels, work.bot_id) and labels.get(OPERATION_LABEL) == work.id
+
+    async def find(self, name: str) -> Container | None:
+        """Return a container by name or id; None where there is none."""
+        try:
+            return await self.engine.inspect(name)
+        except EngineError as exc:
+            if exc.trouble is Trouble.MISSING:
+                return None
+            raise
+
+    async def made(self, work: Work) -> list[Container]:
+        """Return what of containers the operation has made so far."""
+        found = await self.engine.containers(label=f"{OPERATION_LABEL}={work.id}")
+        return [container for container in found if self.of_operation(container.labels, work)]
+
+    async def make(self, work: Work, name: str, spec: Spec) -> str:
+        """Create the container, unless it is there already; return its id.
+
+        Raises:
+            Conflict: another one has the name, a secret is missing, or the settings do not allow what the spec has.
+        """
+        made = body(
+            spec,
+            bot_id=work.bot_id,
+            installation=self._installation,
+            operation_id=work.id,
+            settings=self._settings,
+            secrets=self.secrets(spec.secret_environment),
+        )
+        if spec.network == "host":
+            made["Cmd"] = command(spec.port)
+        if (there := await self.find(name)) is not None:
+            if self.of_operation(there.labels, work):
+                return there.id
+            if not self.of_bot(there.labels, work.bot_id):
+                raise Conflict(
+                    "name_taken",
+                    f"There is a container named {name} already, which edgebotd did not make. Rename or remove it.",
+                )
+            await work.log(f"{name} was left by an earlier attempt; it is removed.")
+            await self.engine.remove(there.id, force=True)
+        return await self.engine.create(name, made)
+
+    async def remove(self, work: Work) -> None:
+        """Remove the containers that the operation made."""
+        for container in await self.made(work):
+            await self.engine.remove(container.id, force=True)
+
+    async def remove_volume(self, name: str, owns: Callable[[Mapping[str, str]], bool]) -> bool:
+        """Remove a volume, if it is edgebotd's; return whether it is gone."""
+        try:
+            labels = (await self.engine.volume(name)).get("Labels") or {}
+        except EngineError as exc:
+            if exc.trouble is Trouble.MISSING:
+                return True
+            raise
+        if not owns(labels):
+            return False
+        await self.engine.remove_volume(name)
+        return True
+
+    def secrets(self, wanted: Mapping[str, str]) -> dict[str, SecretStr]:
+        """Read the secrets that an environment refers to. Small files: no thread.
+
+        Raises:
+            Conflict: the settings have no secret of the name, or its file cannot be used.
+        """
+        found = {}
+        for name in wanted.values():
+            if (path := self._settings.secrets.get(name)) is None:
+                raise Conflict("secret_missing", f"There is no secret '{name}'. Name its file in docker.secrets.")
+            try:
+                secret, _ = read_secret_file(path)
+            except SecretError as exc:
+                raise Conflict("secret_unusable", f"The secret '{name}' cannot be used: {exc}.") from None
+            logs.register_secret(secret)
+            found[name] = SecretStr(secret)
+        return found
+
+    async def wait_healthy(self, work: Work, name: str, port: int) -> None:
+        """Wait until a container that was started is well, by its own check or because its gateway answers.
+
+        An image may have itself looked at every few minutes only: so long nobody waits.
+
+        Raises:
+            Problem: it ended; its last lines are in the log.
+        """
+        while True:
+            container = await self.alive(work, name)
+            if container.state == "running":
+                if container.health in (None, "healthy"):
+                    return
+                if container.health == "starting" and await self._probe(port):
+                    return
+            await trio.sleep(LOOK_SECONDS)
+
+    async def alive(self, work: Work, name: str) -> Container:
+        """Return a container that was started, inspected. Raises `Problem` where it has ended."""
+        container = await self.engine.inspect(name)
+        if container.state in ("exited", "removing") or container.state == "restarting" or container.restarts:
+            await self._tell_last_lines(work, container)
+            code = "" if container.exit_code is None else f" with exit code {container.exit_code}"
+            why = "it needed more memory than it may have" if container.oom_killed else "its last lines say why"
+            raise Problem(502, "container_ended", f"The container ended by itself{code}; {why}.")
+        return container
+
+    async def _tell_last_lines(self, work: Work, container: Container) -> None:
+        lines: list[OutputLine] = []
+        await self.engine.logs(container, lines.append, tail=LAST_LINES)
+        for line in sorted(lines, key=lambda line: line.at or 0)[-LAST_LINES:]:
+            await work.log(f"| {line.text[:500]}")

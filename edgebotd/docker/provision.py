@@ -1,0 +1,309 @@
+"""A new bot: its image, container, volume and token, and the first hello, in steps that survive a crash.
+
+What is made can be found again by its labels and by names that are stored before they are used, so that each step finds
+out what of it is done, and each undo takes away what its own operation made, nothing else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Final
+
+import trio
+from pydantic import Field
+
+from edgebotd.config import DockerSettings
+from edgebotd.docker.bots import Bots
+from edgebotd.docker.containers import Containers
+from edgebotd.docker.errors import EngineError
+from edgebotd.docker.gateway import archive, check_config, gateway_config, looks_secret, owner_of
+from edgebotd.docker.making import Maker
+from edgebotd.docker.operations import Operations, Step, Work
+from edgebotd.docker.pairing import HELLO_SECONDS, PAIR_SECONDS, hello, pair
+from edgebotd.docker.profile import LOOPBACK
+from edgebotd.docker.pulling import fetch_image, reference_of
+from edgebotd.docker.spec import (
+    STATE_PATH,
+    EnvironmentName,
+    EnvironmentText,
+    Limits,
+    SecretName,
+    Spec,
+    Volume,
+    container_name,
+    state_volume,
+)
+from edgebotd.errors import Conflict, Invalid
+from edgebotd.events import BOT_ID_PATTERN, Model
+from edgebotd.store import bots as bot_rows
+from edgebotd.store import containers as rows
+from edgebotd.store import operations as operation_rows
+from edgebotd.store.containers import StoredContainer
+from edgebotd.store.database import Database
+from edgebotd.store.operations import Operation
+
+KIND: Final = "create"
+CLASHES: Final = ("already allocated", "already in use", "ports are not available")
+"""An engine's words for a port that somebody else has."""
+
+
+class LimitsRequest(Model):
+    """What differs from the settings' limits."""
+
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+
+
+class ProvisionRequest(Model):
+    """A bot that is to be made.
+
+    Attributes:
+        image: by default docker.image of the settings.
+        model: what its agents use by default, as provider/model.
+        environment: plain values; `secret_environment`: names of docker.secrets.
+        config: goes into the gateway's openclaw.json.
+    """
+
+    id: Annotated[str, Field(pattern=BOT_ID_PATTERN)]
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    limits: LimitsRequest = LimitsRequest()
+    environment: Annotated[dict[EnvironmentName, EnvironmentText], Field(max_length=200)] = Field(default_factory=dict)
+    secret_environment: Annotated[dict[EnvironmentName, SecretName], Field(max_length=200)] = Field(
+        default_factory=dict
+    )
+    config: dict[str, Any] = Field(default_factory=dict)
+    network: Annotated[str, Field(pattern=r"^(bridge|host)$")] = "bridge"
+
+
+class Provisioning:
+    """Makes bots. From `open_docker`."""
+
+    def __init__(
+        self,
+        database: Database,
+        bots: Bots,
+        containers: Containers,
+        operations: Operations,
+        maker: Maker,
+        settings: DockerSettings,
+    ) -> None:
+        self._database = database
+        self._bots = bots
+        self._containers = containers
+        self._operations = operations
+        self._maker = maker
+        self._settings = settings
+        self._picking = trio.Lock()
+        operations.register(
+            KIND,
+            (
+                self._step("validate", 60, self._validate),
+                self._step("pull", 3600, self._pull),
+                self._step("create", 300, self._create, self._undo_create),
+                self._step("start", 120, self._start),
+                self._step("healthy", 300, self._healthy),
+                self._step("pair", PAIR_SECONDS, self._pair, self._undo_pair),
+                self._step("hello", HELLO_SECONDS, self._hello),
+            ),
+        )
+
+    async def begin(self, request: ProvisionRequest, actor: Mapping[str, Any]) -> Operation:
+        """Begin to make a bot; the same request while that goes on is answered by that.
+
+        Raises:
+            Problem: the request cannot be right, or another operation goes on with this id.
+        """
+        wanted = request.model_copy(update={"image": request.image or self._settings.image})
+        if self._operations.running(request.id) is None:
+            await self._check(wanted)
+        kept = wanted.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return await self._operations.begin_once(KIND, request.id, kept, actor)
+
+    # Steps
+
+    def _step(
+        self,
+        name: str,
+        seconds: float,
+        run: Callable[[Work], Awaitable[None]],
+        undo: Callable[[Work], Awaitable[None]] | None = None,
+    ) -> Step:
+        async def doing(work: Work) -> None:
+            self._containers.overlay(work.bot_id, doing=f"is being made: {name}")
+            await run(work)
+
+        return Step(name, seconds, doing, undo)
+
+    async def _validate(self, work: Work) -> None:
+        request = _request(work)
+        await self._check(request)
+        await self._maker.engine.ping()
+        await work.log(f"{request.id} is to be made from {request.image}.")
+
+    async def _check(self, request: ProvisionRequest) -> None:
+        """Pass a request that can be met. Raises `Problem`."""
+        known = await self._database.read(lambda conn: bot_rows.number_of(conn, request.id))
+        if known is not None:
+            raise Conflict("bot_exists", f"The id '{request.id}' is or was that of another bot. Choose another one.")
+        reference_of(request.image or "")
+        self._limits(request)
+        check_config(request.config)
+        for name in request.environment:
+            if looks_secret(name):
+                raise Invalid(
+                    f"environment: {name} looks like a secret, which is not kept here. Name its file in docker.secrets,"
+                    " and give it as a secret."
+                )
+        self._maker.secrets(request.secret_environment)
+        if both := request.environment.keys() & request.secret_environment.keys():
+            raise Invalid(f"{min(both)} is given twice, as a plain value and as a secret.")
+        if request.network == "host" and request.id not in self._settings.host_network:
+            raise Conflict("host_network", f"Name '{request.id}' in docker.host_network in the settings first.")
+        if self._containers.engine is None:
+            self._containers.usable()  # raises, with what to do
+
+    def _limits(self, request: ProvisionRequest) -> Limits:
+        ours, asked = self._settings, request.limits
+        try:
+            return Limits(
+                memory_bytes=ours.memory_bytes if asked.memory_bytes is None else asked.memory_bytes,
+                cpus=ours.cpus if asked.cpus is None else asked.cpus,
+                pids=ours.pids if asked.pids is None else asked.pids,
+            )
+        except ValueError:
+            raise Invalid("limits: at least 64 MiB of memory, 0.01 processors and 32 processes.") from None
+
+    async def _pull(self, work: Work) -> None:
+        if "pinned" not in work.made:
+            name, image = await fetch_image(self._containers, _request(work).image or "", work.log)
+            await work.keep(pinned=name, owner=owner_of(image.config.get("User")))
+
+    async def _create(self, work: Work) -> None:
+        if "volume" not in work.made:
+            await work.keep(volume=state_volume(work.bot_id).name)
+        if "port" not in work.made:
+            await self._pick_port(work)
+        await self._maker.engine.create_volume(work.made["volume"], self._maker.labels(work))
+        await self._make(work)
+        await work.log(f"The container {container_name(work.bot_id)} is made, with the volume {work.made['volume']}.")
+
+    async def _make(self, work: Work) -> None:
+        """Create the container, with the gateway's configuration in its volume."""
+        request, port = _request(work), work.made["port"]
+        container = await self._maker.make(work, container_name(work.bot_id), self._spec(work))
+        token = await self._bots.reserve(work.bot_id, _url(work))
+        config = gateway_config(
+            token, port=port, host_network=request.network == "host", model=request.model, config=request.config
+        )
+        await self._maker.engine.put_archive(container, STATE_PATH, archive(config, work.made["owner"]))
+
+    def _spec(self, work: Work) -> Spec:
+        request = _request(work)
+        return Spec(
+            image=request.image or "",
+            pinned=work.made["pinned"],
+            port=work.made["port"],
+            network="host" if request.network == "host" else "bridge",
+            limits=self._limits(request),
+            volumes=(Volume(name=work.made["volume"], path=STATE_PATH),),
+            environment=request.environment,
+            secret_environment=request.secret_environment,
+        )
+
+    async def _pick_port(self, work: Work, *, taken: int | None = None) -> None:
+        """Keep a port that no other bot has; `taken` is one that the engine could not have."""
+        tried = [*work.made.get("tried", ()), *([] if taken is None else [taken])]
+
+        def used(conn: sqlite3.Connection) -> set[int]:
+            ports = {stored.spec.get("port") for stored in rows.all_containers(conn)}
+            ports |= {other.made.get("port") for other in operation_rows.open_operations(conn)}
+            return {port for port in ports if isinstance(port, int)}
+
+        async with self._picking:
+            avoided = await self._database.read(used) | set(tried)
+            port = next((port for port in self._settings.port_range if port not in avoided), None)
+            if port is None:
+                raise Conflict("no_port", f"No port out of {self._settings.ports} is free. Widen docker.ports.")
+            await work.keep(port=port, tried=tried)
+
+    async def _start(self, work: Work) -> None:
+        name = container_name(work.bot_id)
+        while True:
+            try:
+                await self._maker.engine.start(name)
+                break
+            except EngineError as exc:
+                port = work.made["port"]
+                if exc.passing or not any(words in exc.detail for words in CLASHES):
+                    raise
+                await work.log(f"Port {port} of {LOOPBACK} is taken; the next one is tried.")
+            # The port is part of what a container is made from.
+            await self._pick_port(work, taken=port)
+            await self._maker.remove(work)
+            await self._make(work)
+        await work.log(f"It runs, on port {work.made['port']} of {LOOPBACK}.")
+
+    async def _healthy(self, work: Work) -> None:
+        await self._maker.wait_healthy(work, container_name(work.bot_id), work.made["port"])
+        await work.log("It is healthy.")
+
+    async def _pair(self, work: Work) -> None:
+        request = _request(work)
+        token = await self._bots.reserve(work.bot_id, _url(work))
+        await self._bots.add(work.bot_id, request.name or work.bot_id, _url(work), token)
+        await self._bind(work)
+        name = container_name(work.bot_id)
+        await pair(work, self._bots, self._maker.engine, name, look=lambda: self._maker.alive(work, name))
+
+    async def _bind(self, work: Work) -> None:
+        """Say whose container it is: from here on it is found by the store, before by its labels."""
+        name = container_name(work.bot_id)
+        container, now = await self._maker.engine.inspect(name), self._containers.now()
+        spec = self._spec(work).model_dump(mode="json")
+        stored = StoredContainer(work.bot_id, name, container.id, "provisioned", "running", spec, now, now)
+        await self._database.write(lambda tx: rows.put(tx.connection, stored))
+        self._containers.bind(work.bot_id, name)
+        self._bots.container(work.bot_id, self._containers.of_bot(work.bot_id))
+
+    async def _hello(self, work: Work) -> None:
+        await work.keep(version=await hello(work, self._bots))
+        self._containers.overlay(work.bot_id, doing="")
+
+    # Taking back
+
+    async def _undo_pair(self, work: Work) -> None:
+        if "port" not in work.made:
+            return
+
+        def forget(conn: sqlite3.Connection) -> bool:
+            stored = rows.get(conn, work.bot_id)
+            if stored is None or stored.spec.get("port") != work.made["port"]:
+                return stored is None
+            rows.remove(conn, work.bot_id)
+            return True
+
+        if await self._database.write(lambda tx: forget(tx.connection)):
+            self._containers.bind(work.bot_id, None)
+        await self._bots.discard(work.bot_id, _url(work))
+
+    async def _undo_create(self, work: Work) -> None:
+        if "port" in work.made:
+            await self._bots.discard(work.bot_id, _url(work))
+        if "volume" in work.made:
+            await self._maker.remove(work)
+            await self._maker.remove_volume(work.made["volume"], lambda labels: self._maker.of_operation(labels, work))
+        if self._containers.name_of(work.bot_id) is None:
+            # What was said of it while it was being made.
+            self._containers.bind(work.bot_id, None)
+
+
+def _request(work: Work) -> ProvisionRequest:
+    return ProvisionRequest.model_validate(work.request)
+
+
+def _url(work: Work) -> str:
+    return f"ws://{LOOPBACK}:{work.made['port']}"

@@ -1,0 +1,120 @@
+"""A fake engine, bots with rows, and a store, over which daemons come and go: what provisioning is tested on."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+from pydantic import SecretStr
+from trio.testing import wait_all_tasks_blocked
+from typing_extensions import override
+
+from edgebotd.config import DockerSettings
+from edgebotd.docker.house import Docker
+from edgebotd.docker.provision import ProvisionRequest
+from edgebotd.docker.spec import STATE_PATH
+from edgebotd.hub.hub import Hub
+from edgebotd.protocol.run import Verdict
+from edgebotd.store import bots as bot_rows
+from edgebotd.store import containers as rows
+from edgebotd.store.bots import StoredBot
+from edgebotd.store.database import Database, open_database
+from edgebotd.store.operations import Operation
+from tests.docker.fake_engine import FakeEngine, open_fake_engine
+from tests.docker.house import FakeBots, docker_on
+from tests.web.house import Clock, _open_hub
+
+ACTOR = {"user_id": "ada", "kind": "session"}
+IMAGE = "registry.example/claw:1"
+PAIRING = Verdict(False, "needs_pairing", "It wants to be paired.", pairing_request="req-1")
+STEPS = ("validate", "pull", "create", "start", "healthy", "pair", "hello")
+
+
+class StoredBots(FakeBots):
+    """As the real ones, with rows in the store, which containers belong to."""
+
+    database: Database
+
+    @override
+    async def add(self, bot_id: str, name: str, url: str, token: SecretStr) -> None:
+        if bot_id not in self.names:
+            row = StoredBot(bot_id, "openclaw", name, {"url": url})
+            await self.database.write(lambda tx: bot_rows.add(tx.connection, row))
+        await super().add(bot_id, name, url, token)
+
+    @override
+    async def discard(self, bot_id: str, url: str) -> None:
+        await super().discard(bot_id, url)
+        if bot_id not in self.names:
+            await self.database.write(lambda tx: bot_rows.free(tx.connection, bot_id))
+
+
+@dataclass
+class Yard:
+    """An engine, bots and a store, over which daemons come and go."""
+
+    database: Database
+    hub: Hub
+    engine: FakeEngine
+    clock: Clock
+    settings: DockerSettings
+    bots: StoredBots = field(default_factory=StoredBots)
+
+    @asynccontextmanager
+    async def life(self) -> AsyncIterator[Docker]:
+        async with docker_on(
+            self.database, self.hub, self.clock, engine=self.engine, bots=self.bots, settings=self.settings
+        ) as docker:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(docker.run)
+                await wait_all_tasks_blocked()
+                yield docker
+                nursery.cancel_scope.cancel()
+
+    async def stored(self, bot_id: str = "atlas") -> rows.StoredContainer | None:
+        return await self.database.read(lambda conn: rows.get(conn, bot_id))
+
+    def config(self) -> dict[str, Any]:
+        (container,) = self.engine.all.values()
+        with tarfile.open(fileobj=io.BytesIO(container.files[STATE_PATH])) as tar:
+            member = tar.getmember("openclaw.json")
+            assert member.mode == 0o600
+            file = tar.extractfile("openclaw.json")
+            assert file is not None
+            found: dict[str, Any] = json.loads(file.read())
+            return found
+
+    async def is_clean(self) -> None:
+        """Nothing is there of a bot that did not come to be, and its id is free."""
+        assert (self.engine.all, self.engine.volumes_here, self.bots.names, self.bots.tokens) == ({}, {}, {}, {})
+        assert await self.stored() is None
+        assert await self.database.read(lambda conn: bot_rows.number_of(conn, "atlas")) is None
+
+
+@asynccontextmanager
+async def open_yard(**settings: Any) -> AsyncIterator[Yard]:
+    clock = Clock()
+    async with open_database(None) as database, _open_hub(database, clock) as hub, open_fake_engine(clock) as engine:
+        engine.have_image(IMAGE, config={"User": "node"})
+        yard = Yard(database, hub, engine, clock, DockerSettings(image=IMAGE, **settings))
+        yard.bots.database = database
+        yield yard
+
+
+async def make(docker: Docker, **more: Any) -> Operation:
+    request = ProvisionRequest.model_validate({"id": "atlas", **more})
+    return await docker.operations.wait((await docker.provisioning.begin(request, ACTOR)).id)
+
+
+async def begun(docker: Docker, **more: Any) -> Operation:
+    return await docker.provisioning.begin(ProvisionRequest.model_validate({"id": "atlas", **more}), ACTOR)
+
+
+async def texts(docker: Docker, operation: Operation) -> list[str]:
+    return [line.text for line in (await docker.operations.get(operation.id))[1]]
