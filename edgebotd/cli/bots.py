@@ -10,13 +10,14 @@ import click
 
 from edgebotd.cli import containers
 from edgebotd.cli.output import age, clean, json_option, note, print_fields, print_json, print_table, size
+from edgebotd.cli.provision import create, recreate
 from edgebotd.cli.status import BOT_HEADS, bot_row
 from edgebotd.cli.target import Target
 
 
 @click.group()
 def bots() -> None:
-    """List, show, connect, edit and remove bots; start and stop their containers."""
+    """List, show, create, connect, edit and remove bots; start and stop their containers."""
 
 
 for _command in (containers.start, containers.stop, containers.restart, containers.logs, containers.crashes):
@@ -215,16 +216,31 @@ def retry(target: Target, bot: str) -> None:
 @bots.command()
 @click.argument("bot")
 @click.option("--delete-history", is_flag=True, help="Delete its conversations too; they are kept otherwise.")
+@click.option("--delete-volumes", is_flag=True, help="Delete its own memory and files too, where edgebotd made it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def remove(target: Target, bot: str, delete_history: bool, yes: bool) -> None:
-    """Disconnect a bot and forget it. Its id is not given again."""
-    from edgebotd.cli.client import path
+def remove(target: Target, bot: str, delete_history: bool, delete_volumes: bool, yes: bool) -> None:
+    """Disconnect a bot and forget it, with the container that was made for it. Its id is not given again."""
+    from edgebotd.cli.client import ApiError, path
+    from edgebotd.cli.operations import watch
 
-    if delete_history and not yes:
+    if (delete_history or delete_volumes) and not yes:
         if not sys.stdin.isatty():
-            raise click.UsageError("Deleting the history asks first; say --yes.")
-        click.confirm(f"Delete every conversation with {bot}? This cannot be undone", abort=True, err=True)
+            raise click.UsageError("Deleting what cannot be had again asks first; say --yes.")
+        doomed = ["every conversation with it"] * delete_history + ["its own memory and files"] * delete_volumes
+        click.confirm(f"Delete {bot}, {' and '.join(doomed)}? This cannot be undone", abort=True, err=True)
     with target.client() as client:
-        client.delete(path("/api/bots/{}", bot), **({"history": "true"} if delete_history else {}))
+        try:
+            client.delete(path("/api/bots/{}", bot), **({"history": "true"} if delete_history else {}))
+        except ApiError as exc:
+            if exc.code != "bot_has_container":
+                raise
+            kept = {"keepHistory": not delete_history, "keepVolumes": not delete_volumes}
+            place = path("/api/bots/{}/container/remove", bot)
+            watch(client, lambda: dict(client.post(place, kept)))
+            return
     click.echo(f"{bot} is removed{', with its history' if delete_history else '; its history is kept'}.")
+
+
+bots.add_command(create)
+bots.add_command(recreate)

@@ -26,6 +26,7 @@ from edgebotd.web.routes.bots import BotRoutes
 from edgebotd.web.routes.chat import ChatRoutes
 from edgebotd.web.routes.config import ConfigRoutes
 from edgebotd.web.routes.lifecycle import LifecycleRoutes
+from edgebotd.web.routes.operations import OperationRoutes
 from edgebotd.web.routes.page import PageRoutes
 from edgebotd.web.routes.preferences import PreferencesRoutes
 from edgebotd.web.routes.sign_in import SignInRoutes
@@ -155,6 +156,7 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
         *ConfigRoutes(settings).routes(),
         *BotRoutes(services).routes(),
         *LifecycleRoutes(services).routes(),
+        *OperationRoutes(services).routes(),
         *chat.routes(),
     ]
     by_key = {(route.method, route.path): route for route in routes}

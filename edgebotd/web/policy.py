@@ -136,6 +136,7 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("GET", "/ws/dash", Need.SIGNED_IN),
     # Bots and chat.
     Policy("GET", "/api/bots", Need.SIGNED_IN),
+    Policy("POST", "/api/bots", Need.ADMIN, Body.SMALL),
     Policy("POST", "/api/bots/connect", Need.ADMIN, Body.SMALL),
     Policy("GET", _BOT, Need.VIEW),
     Policy("PATCH", _BOT, Need.ADMIN, Body.SMALL),
@@ -162,6 +163,13 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("DELETE", _CONVERSATION, Need.OPERATE, Body.SMALL),
     Policy("PUT", _CONVERSATION + "/read", Need.VIEW, Body.SMALL),
     Policy("GET", _CONVERSATION + "/export", Need.VIEW),
+    # Containers, and work on them.
+    Policy("POST", _BOT + "/container/recreate", Need.ADMIN, Body.SMALL),
+    Policy("POST", _BOT + "/container/remove", Need.ADMIN, Body.SMALL),
+    Policy("GET", "/api/operations", Need.ADMIN),
+    Policy("GET", "/api/operations/{operation_id}", Need.ADMIN),
+    Policy("POST", "/api/operations/{operation_id}/cancel", Need.ADMIN, Body.SMALL),
+    Policy("POST", "/api/operations/{operation_id}/retry", Need.ADMIN, Body.SMALL),
     Policy("GET", "/api/search", Need.SIGNED_IN),
     Policy("GET", "/api/attachments/{sha256}", Need.SIGNED_IN),
     Policy("GET", "/ws/bots/{bot_id}", Need.VIEW, surface=Surface.SOCKET),

@@ -19,7 +19,7 @@ from edgebotd.store import journal
 from edgebotd.store import operations as rows
 from edgebotd.store.database import Database, open_database
 from edgebotd.store.operations import Operation
-from tests.web.house import Clock, _open_hub
+from tests.web.house import Clock, open_hub_on
 
 ACTOR = {"user_id": "ada", "kind": "session"}
 DOWN = EngineError(Trouble.DOWN, "The engine is away.")
@@ -103,7 +103,7 @@ class Bench:
 @asynccontextmanager
 async def open_bench() -> AsyncIterator[Bench]:
     clock = Clock()
-    async with open_database(None) as database, _open_hub(database, clock) as hub:
+    async with open_database(None) as database, open_hub_on(database, clock) as hub:
         yield Bench(database, hub, World(), clock)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
+from typing_extensions import override
 
 from edgebotd.config import DockerSettings
 from edgebotd.docker.bots import Bots
@@ -19,7 +20,9 @@ from edgebotd.errors import Conflict, NotFound
 from edgebotd.events import BotState, BotSummary, ContainerStatus
 from edgebotd.hub.hub import Hub
 from edgebotd.protocol.run import Verdict
+from edgebotd.store import bots as bot_rows
 from edgebotd.store.audit import Entry, append
+from edgebotd.store.bots import StoredBot
 from edgebotd.store.database import Database
 
 INSTALLATION = "i" * 16
@@ -89,6 +92,32 @@ class FakeBots:
 
     async def echo(self, bot_id: str, text: str, seconds: float) -> str:
         return text
+
+
+class RowedBots(FakeBots):
+    """As the real ones, with rows in the store, which containers belong to."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self.database = database
+
+    @override
+    async def add(self, bot_id: str, name: str, url: str, token: SecretStr) -> None:
+        if bot_id not in self.names:
+            row = StoredBot(bot_id, "openclaw", name, {"url": url})
+            await self.database.write(lambda tx: bot_rows.add(tx.connection, row))
+        await super().add(bot_id, name, url, token)
+
+    @override
+    async def remove(self, bot_id: str, *, history: bool) -> None:
+        await super().remove(bot_id, history=history)
+        await self.database.write(lambda tx: bot_rows.remove(tx.connection, bot_id, 1))
+
+    @override
+    async def discard(self, bot_id: str, url: str) -> None:
+        await super().discard(bot_id, url)
+        if bot_id not in self.names:
+            await self.database.write(lambda tx: bot_rows.free(tx.connection, bot_id))
 
 
 @asynccontextmanager

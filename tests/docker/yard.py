@@ -7,13 +7,11 @@ import json
 import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import trio
-from pydantic import SecretStr
 from trio.testing import wait_all_tasks_blocked
-from typing_extensions import override
 
 from edgebotd.config import DockerSettings
 from edgebotd.docker.house import Docker
@@ -23,36 +21,16 @@ from edgebotd.hub.hub import Hub
 from edgebotd.protocol.run import Verdict
 from edgebotd.store import bots as bot_rows
 from edgebotd.store import containers as rows
-from edgebotd.store.bots import StoredBot
 from edgebotd.store.database import Database, open_database
 from edgebotd.store.operations import Operation
 from tests.docker.fake_engine import FakeEngine, open_fake_engine
-from tests.docker.house import FakeBots, docker_on
-from tests.web.house import Clock, _open_hub
+from tests.docker.house import RowedBots, docker_on
+from tests.web.house import Clock, open_hub_on
 
 ACTOR = {"user_id": "ada", "kind": "session"}
 IMAGE = "registry.example/claw:1"
 PAIRING = Verdict(False, "needs_pairing", "It wants to be paired.", pairing_request="req-1")
 STEPS = ("validate", "pull", "create", "start", "healthy", "pair", "hello")
-
-
-class StoredBots(FakeBots):
-    """As the real ones, with rows in the store, which containers belong to."""
-
-    database: Database
-
-    @override
-    async def add(self, bot_id: str, name: str, url: str, token: SecretStr) -> None:
-        if bot_id not in self.names:
-            row = StoredBot(bot_id, "openclaw", name, {"url": url})
-            await self.database.write(lambda tx: bot_rows.add(tx.connection, row))
-        await super().add(bot_id, name, url, token)
-
-    @override
-    async def discard(self, bot_id: str, url: str) -> None:
-        await super().discard(bot_id, url)
-        if bot_id not in self.names:
-            await self.database.write(lambda tx: bot_rows.free(tx.connection, bot_id))
 
 
 @dataclass
@@ -64,7 +42,7 @@ class Yard:
     engine: FakeEngine
     clock: Clock
     settings: DockerSettings
-    bots: StoredBots = field(default_factory=StoredBots)
+    bots: RowedBots
 
     @asynccontextmanager
     async def life(self) -> AsyncIterator[Docker]:
@@ -100,11 +78,9 @@ class Yard:
 @asynccontextmanager
 async def open_yard(**settings: Any) -> AsyncIterator[Yard]:
     clock = Clock()
-    async with open_database(None) as database, _open_hub(database, clock) as hub, open_fake_engine(clock) as engine:
+    async with open_database(None) as database, open_hub_on(database, clock) as hub, open_fake_engine(clock) as engine:
         engine.have_image(IMAGE, config={"User": "node"})
-        yard = Yard(database, hub, engine, clock, DockerSettings(image=IMAGE, **settings))
-        yard.bots.database = database
-        yield yard
+        yield Yard(database, hub, engine, clock, DockerSettings(image=IMAGE, **settings), RowedBots(database))
 
 
 async def make(docker: Docker, **more: Any) -> Operation:

@@ -31,7 +31,7 @@ from edgebotd.web.front import Front
 from edgebotd.web.remote_image import RemoteImages
 from edgebotd.web.services import Services
 from edgebotd.web.session import PRINCIPAL_KEY
-from tests.docker.house import docker_on
+from tests.docker.house import RowedBots, docker_on
 from tests.web.client import Client
 from tests.web.fakes import FakeChat, FakeRegistry, FakeTurns
 
@@ -126,10 +126,12 @@ async def open_house(
     """Open the parts and the web application over them."""
     settings = settings or Settings()
     clock = clock or Clock()
-    async with open_database(None) as database, _open_hub(database, clock) as hub:
+    async with open_database(None) as database, open_hub_on(database, clock) as hub:
         async with (
             open_people(database, now=clock) as people,
-            docker_on(database, hub, clock, engine=engine, bots=bots) as docker,
+            docker_on(
+                database, hub, clock, engine=engine, bots=bots or RowedBots(database), settings=settings.docker
+            ) as docker,
         ):
             passwords = InlinePasswords()
             services = Services(
@@ -151,7 +153,7 @@ async def open_house(
 
 
 @asynccontextmanager
-async def _open_hub(database: Database, clock: Clock) -> AsyncIterator[Hub]:
+async def open_hub_on(database: Database, clock: Clock) -> AsyncIterator[Hub]:
     identity = await database.write(lambda tx: installation.load_or_create(tx.connection, clock()))
     life = await database.write(lambda tx: installation.begin_life(tx.connection, clock()))
     async with open_hub(

@@ -73,6 +73,7 @@ class BotRoutes:
     async def remove(self, call: Call, query: RemoveQuery) -> None:
         """Remove a bot that was connected at run time; its messages stay unless `history` is true."""
         bot_id = call.parameters["bot_id"]
+        await self._services.docker.removal.let_go(bot_id)
         await self._registry.remove(bot_id, history=query.history)
         await self._services.accounts.forget_bot(bot_id)
         await self._note(call, "bot.remove", bot_id)
