@@ -51,9 +51,10 @@ _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 class Engine:
     """One engine. From `open_engine`, which closes it. Names and ids are checked before they become a path."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, check: Callable[[Mapping[str, Any]], None] | None) -> None:
         self.socket = transport.socket
         self._transport = transport
+        self._check = check
 
     # The engine itself
 
@@ -134,7 +135,14 @@ class Engine:
         return parse_inspection(mapping(await self._json("GET", f"/containers/{_name(container)}/json")))
 
     async def create(self, name: str, body: Mapping[str, Any]) -> str:
-        """Create a container and return its id. `body` comes from `docker/profile.py` alone."""
+        """Create a container and return its id. `body` comes from `docker/profile.py` alone.
+
+        Raises:
+            EngineError: CONFLICT where the name is taken, MISSING where the image is not there.
+            Conflict: the body is not as the profile says; nothing was sent.
+        """
+        if self._check is not None:
+            self._check(body)
         answer = await self._json(
             "POST", "/containers/create", params={"name": _name(name)}, body=body, seconds=SLOW_SECONDS
         )
@@ -373,7 +381,13 @@ def _api(text: object) -> tuple[int, int] | None:
 
 
 @asynccontextmanager
-async def open_engine(socket: Path) -> AsyncIterator[Engine]:
-    """Open an engine's socket; connects nothing yet. Leaving closes its connections."""
+async def open_engine(
+    socket: Path, *, check: Callable[[Mapping[str, Any]], None] | None = None
+) -> AsyncIterator[Engine]:
+    """Open an engine's socket; connects nothing yet. Leaving closes its connections.
+
+    Args:
+        check: looks at each body that a container is to be made from, and raises where it must not be.
+    """
     async with open_transport(socket) as transport:
-        yield Engine(transport)
+        yield Engine(transport, check)

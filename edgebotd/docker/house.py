@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -25,6 +26,7 @@ from edgebotd.docker.probe import gateway_lives
 from edgebotd.docker.provision import Provisioning
 from edgebotd.docker.recreate import Recreating
 from edgebotd.docker.removal import Removal
+from edgebotd.docker.violations import check_body
 from edgebotd.events import ALL
 from edgebotd.hub.hub import Hub
 from edgebotd.store import containers as rows
@@ -93,7 +95,7 @@ async def open_docker(
     """
     async with AsyncExitStack() as stack:
         if engine is None and socket is not None:
-            engine = await stack.enter_async_context(open_engine(socket))
+            engine = await stack.enter_async_context(open_engine(socket, check=partial(check_body, settings=settings)))
         nursery = await stack.enter_async_context(trio.open_nursery())
         containers = Containers(engine, lambda status: hub.publish(ALL, status), installation=installation, now=now)
         containers.subscribe(lambda change: _tell_bot(bots, change))

@@ -12,12 +12,11 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from edgebotd.config import DockerSettings
-from edgebotd.docker.spec import BOT_LABEL, GATEWAY_PORT, INSTALLATION_LABEL, OPERATION_LABEL, Spec
+from edgebotd.docker.spec import BOT_LABEL, INSTALLATION_LABEL, OPERATION_LABEL, Spec
+from edgebotd.docker.violations import INSIDE, NO_NEW_PRIVILEGES, RESTART, allowed_mounts, check_body
 from edgebotd.errors import Conflict
 
 LOOPBACK: Final = "127.0.0.1"
-INSIDE: Final = f"{GATEWAY_PORT}/tcp"
-NO_NEW_PRIVILEGES: Final = "no-new-privileges"
 
 ENVIRONMENT: Final = {
     "HOME": "/home/node",
@@ -58,7 +57,8 @@ def body(
         secrets: by the names that the spec's `secret_environment` has.
 
     Raises:
-        Conflict: the settings do not allow what the spec says, or a secret is not there.
+        Conflict: the settings do not allow what the spec says, or the profile what the settings say (the engine's
+            socket among a bot's folders), or a secret is not there.
     """
     labels = {BOT_LABEL: bot_id, INSTALLATION_LABEL: installation, OPERATION_LABEL: operation_id}
     places = {volume.path for volume in spec.volumes}
@@ -77,7 +77,7 @@ def body(
         "Mounts": [*(_volume(volume.name, volume.path) for volume in spec.volumes), *_binds(settings, bot_id)],
         # Reaps what tools leave behind.
         "Init": True,
-        "RestartPolicy": {"Name": "unless-stopped"},
+        "RestartPolicy": {"Name": RESTART},
         "LogConfig": LOG,
     }
     made: dict[str, Any] = {
@@ -98,6 +98,7 @@ def body(
     else:
         # The image's own looks at 18789, where another bot may be.
         made["Healthcheck"] = {"Test": ["CMD", "node", "-e", _HEALTH.format(port=spec.port)]}
+    check_body(made, settings=settings, spec=spec)
     return made
 
 
@@ -125,12 +126,3 @@ def _binds(settings: DockerSettings, bot_id: str) -> list[dict[str, Any]]:
         {"Type": "bind", "Source": source, "Target": target, "ReadOnly": read_only}
         for source, target, read_only in allowed_mounts(settings, bot_id)
     ]
-
-
-def allowed_mounts(settings: DockerSettings, bot_id: str) -> list[tuple[str, str, bool]]:
-    """Return what of this machine a bot's container may have: folder, place in the container, whether read-only."""
-    found = []
-    for text in settings.mounts.get(bot_id, ()):
-        source, target, *options = text.split(":")
-        found.append((source, target, options == ["ro"]))
-    return found
