@@ -15,6 +15,7 @@ from edgebotd.config import DockerSettings
 from edgebotd.docker.bots import Bots
 from edgebotd.docker.breaker import Breaker
 from edgebotd.docker.containers import Change, Containers
+from edgebotd.docker.drift import Drift
 from edgebotd.docker.engine import Engine, open_engine
 from edgebotd.docker.follow import Follower
 from edgebotd.docker.lifecycle import Lifecycle
@@ -54,6 +55,7 @@ class Docker:
     provisioning: Provisioning
     recreating: Recreating
     removal: Removal
+    drift: Drift
 
     async def run(self) -> None:
         """Keep what is known true; a job of the supervisor's."""
@@ -66,7 +68,14 @@ class Docker:
     @property
     def jobs(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What the supervisor runs, by name; a bug in one of them stops no other."""
-        return {"docker-status": self.run, "docker-crashes": self.breaker.run, "docker-logs": self.log_follow.run}
+        jobs = {"docker-status": self.run}
+        if self.engine is not None:
+            jobs |= {
+                "docker-crashes": self.breaker.run,
+                "docker-drift": self.drift.run,
+                "docker-logs": self.log_follow.run,
+            }
+        return jobs
 
 
 @asynccontextmanager
@@ -111,6 +120,7 @@ async def open_docker(
         maker = Maker(containers, settings, installation, probe)
         parts = database, bots, containers, operations, maker, settings
         provisioning, recreating, removal = Provisioning(*parts), Recreating(*parts), Removal(*parts)
+        drift = Drift(database, containers, settings)
         # After all kinds are registered.
         await operations.resume()
         yield Docker(
@@ -126,6 +136,7 @@ async def open_docker(
             provisioning,
             recreating,
             removal,
+            drift,
         )
         nursery.cancel_scope.cancel()
 

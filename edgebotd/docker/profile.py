@@ -96,7 +96,8 @@ def body(
             f"The bot '{bot_id}' may not use the host's network. Name it in docker.host_network in the settings.",
         )
     else:
-        # The image's own looks at 18789, where another bot may be.
+        # The image's own listens, and looks, at 18789, where another bot may be.
+        made["Cmd"] = ["node", "dist/index.js", "gateway", "--bind", "loopback", "--port", str(spec.port)]
         made["Healthcheck"] = {"Test": ["CMD", "node", "-e", _HEALTH.format(port=spec.port)]}
     check_body(made, settings=settings, spec=spec)
     return made

@@ -61,7 +61,9 @@ OFF: Final = {
     "label=disable": "SELinux does not confine it.",
     "systempaths=unconfined": "It sees the kernel's paths that are hidden from containers.",
 }
-BODY_KEYS: Final = frozenset({"Image", "Labels", "Env", "StopTimeout", "ExposedPorts", "Healthcheck", "HostConfig"})
+BODY_KEYS: Final = frozenset(
+    {"Image", "Cmd", "Labels", "Env", "StopTimeout", "ExposedPorts", "Healthcheck", "HostConfig"}
+)
 HOST_KEYS: Final = frozenset(
     {
         *("NetworkMode", "CapDrop", "SecurityOpt", "IpcMode", "Memory", "MemorySwap", "NanoCpus", "PidsLimit", "Init"),
