@@ -113,6 +113,10 @@ class Containers:
         name = self.name_of(bot_id)
         return None if name is None else self._missing(name, bot_id)
 
+    def bot_of(self, container: Container) -> str | None:
+        """Return whose container it is."""
+        return self._bot_of(container)
+
     def name_of(self, bot_id: str) -> str | None:
         """Return the name of a bot's container."""
         return next((name for name, of in self._names.items() if of == bot_id), None)

@@ -12,8 +12,10 @@ from pathlib import Path
 import trio
 
 from edgebotd.config import DockerSettings
+from edgebotd.docker.adopt import Adopting
 from edgebotd.docker.bots import Bots
 from edgebotd.docker.breaker import Breaker
+from edgebotd.docker.candidates import Candidates
 from edgebotd.docker.containers import Change, Containers
 from edgebotd.docker.drift import Drift
 from edgebotd.docker.engine import Engine, open_engine
@@ -56,6 +58,7 @@ class Docker:
     recreating: Recreating
     removal: Removal
     drift: Drift
+    adopting: Adopting
 
     async def run(self) -> None:
         """Keep what is known true; a job of the supervisor's."""
@@ -121,6 +124,8 @@ async def open_docker(
         parts = database, bots, containers, operations, maker, settings
         provisioning, recreating, removal = Provisioning(*parts), Recreating(*parts), Removal(*parts)
         drift = Drift(database, containers, settings)
+        candidates = Candidates(database, containers, settings, installation)
+        adopting = Adopting(database, bots, containers, operations, candidates)
         # After all kinds are registered.
         await operations.resume()
         yield Docker(
@@ -137,6 +142,7 @@ async def open_docker(
             recreating,
             removal,
             drift,
+            adopting,
         )
         nursery.cancel_scope.cancel()
 
