@@ -316,7 +316,7 @@ class Engine:
         if pull.error is not None:
             raise EngineError(Trouble.REFUSED, f"The image {reference} could not be pulled: {pull.error}")
 
-    async def removeimage_of(self, reference: str) -> None:
+    async def remove_image(self, reference: str) -> None:
         """Remove an image that no container uses. Raises `EngineError`, CONFLICT where one does."""
         await self._call("DELETE", f"/images/{quote(reference, safe='/:@')}", seconds=SLOW_SECONDS)
 

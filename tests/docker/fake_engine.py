@@ -363,7 +363,7 @@ class FakeEngine(Engine):
         self.have_image(str(reference), reference.digest or DIGEST)
 
     @override
-    async def removeimage_of(self, reference: str) -> None:
+    async def remove_image(self, reference: str) -> None:
         await self._asked("rmi", reference)
         image = await self.image(reference)
         self.images_here = {name: one for name, one in self.images_here.items() if one is not image}
