@@ -29,6 +29,7 @@ from edgebotd.docker.probe import gateway_lives
 from edgebotd.docker.provision import Provisioning
 from edgebotd.docker.recreate import Recreating
 from edgebotd.docker.removal import Removal
+from edgebotd.docker.sampling import Sampling
 from edgebotd.docker.violations import check_body
 from edgebotd.events import ALL
 from edgebotd.hub.hub import Hub
@@ -59,6 +60,7 @@ class Docker:
     removal: Removal
     drift: Drift
     adopting: Adopting
+    sampling: Sampling
 
     async def run(self) -> None:
         """Keep what is known true; a job of the supervisor's."""
@@ -71,12 +73,13 @@ class Docker:
     @property
     def jobs(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What the supervisor runs, by name; a bug in one of them stops no other."""
-        jobs = {"docker-status": self.run}
+        jobs: dict[str, Callable[[], Awaitable[None]]] = {"docker-status": self.run}
         if self.engine is not None:
             jobs |= {
                 "docker-crashes": self.breaker.run,
                 "docker-drift": self.drift.run,
                 "docker-logs": self.log_follow.run,
+                "docker-usage": self.sampling.run,
             }
         return jobs
 
@@ -143,6 +146,7 @@ async def open_docker(
             removal,
             drift,
             adopting,
+            Sampling(containers, database, hub, now),
         )
         nursery.cancel_scope.cancel()
 

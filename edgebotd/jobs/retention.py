@@ -1,5 +1,5 @@
-"""Delete what is no longer kept: old journal events, idempotency keys, uploads that nobody sent, and old messages where
-the operator says so.
+"""Delete what is no longer kept: old journal events, idempotency keys, uploads that nobody sent, what containers used
+the day before, the logs of work on them, and old messages where the operator says so.
 
 Deletes go in small writes, each of its own, so that no capture waits behind a long one. Sessions and codes are not
 here: `people` forgets them in memory and in the store at once.
@@ -17,7 +17,7 @@ from typing import Final
 
 import trio
 
-from edgebotd.store import attachments, audit, messages, turns
+from edgebotd.store import attachments, audit, containers, messages, operations, turns
 from edgebotd.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,10 @@ DAY_MS: Final = 86_400_000
 BATCH: Final = 2000
 ORPHAN_AGE_MS: Final = DAY_MS
 """An uploaded file that no message links after a day is dropped: its sender never sent it."""
+
+SAMPLE_AGE_MS: Final = DAY_MS
+OPERATION_AGE_MS: Final = 30 * DAY_MS
+"""Work on a container that has ended is kept so long, with its log. The audit has who asked for it for longer."""
 
 Delete = Callable[[sqlite3.Connection], int]
 
@@ -65,6 +69,8 @@ class Retention:
         if dropped := await self._trim_journal():
             log.info("retention: dropped %d journal events", dropped)
         await self._once(lambda conn: turns.purge(conn, now - keep.turn_ms))
+        await self._once(lambda conn: containers.trim_samples(conn, now - SAMPLE_AGE_MS))
+        await self._drain("operations", lambda conn: operations.trim(conn, now - OPERATION_AGE_MS, BATCH))
         if keep.message_days is not None:
             messages_before = now - keep.message_days * DAY_MS
             await self._drain("messages", lambda conn: messages.delete_older(conn, messages_before, limit=BATCH))

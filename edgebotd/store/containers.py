@@ -42,13 +42,13 @@ class Crash:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a container used around a time; network in bytes during the sample's span."""
+    """What a container used: its memory at a time, processor (100 is one) and network (bytes) on average before it."""
 
     at: int
     cpu_percent: float | None
     memory_bytes: int
-    received: int | None
-    sent: int | None
+    received_per_second: float | None
+    sent_per_second: float | None
 
 
 def _container(row: tuple[Any, ...]) -> StoredContainer:
@@ -141,16 +141,23 @@ def crashes(conn: sqlite3.Connection, bot_id: str) -> list[Crash]:
 def add_sample(conn: sqlite3.Connection, bot_id: str, sample: Sample) -> None:
     """Keep what a container used around a time."""
     conn.execute(
-        "INSERT OR REPLACE INTO resource_use (bot_id, at, cpu_percent, memory_bytes, received, sent)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (bot_id, sample.at, sample.cpu_percent, sample.memory_bytes, sample.received, sample.sent),
+        "INSERT OR REPLACE INTO resource_use"
+        " (bot_id, at, cpu_percent, memory_bytes, received_per_second, sent_per_second) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            bot_id,
+            sample.at,
+            sample.cpu_percent,
+            sample.memory_bytes,
+            sample.received_per_second,
+            sample.sent_per_second,
+        ),
     )
 
 
 def samples(conn: sqlite3.Connection, bot_id: str, since_at: int) -> list[Sample]:
     """Return what a container used since then, oldest first."""
     rows = conn.execute(
-        "SELECT at, cpu_percent, memory_bytes, received, sent FROM resource_use"
+        "SELECT at, cpu_percent, memory_bytes, received_per_second, sent_per_second FROM resource_use"
         " WHERE bot_id = ? AND at >= ? ORDER BY at",
         (bot_id, since_at),
     )

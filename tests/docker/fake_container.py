@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import trio
 
 from edgebotd.docker.errors import EngineError
-from edgebotd.protocol.docker.streams import OutputLine
+from edgebotd.protocol.docker.streams import OutputLine, parse_time
+from edgebotd.protocol.docker.usage import Usage
 
 NEVER = "0001-01-01T00:00:00Z"
 
@@ -22,6 +24,9 @@ class FakeContainer:
         linger_seconds: how long its processes stay after the engine says that it has ended.
         start_error: why it cannot be started.
         lives: how many seconds each of its next starts lasts before it ends by itself, with `dies_with`.
+        uses: processor in percent of one, memory, and bytes a second of its network in each direction.
+        usage_seconds: how often the engine tells what it uses.
+        measured: how many read what it uses.
         restarts_by_itself: as a policy `unless-stopped` does, after 0.1 s, then twice as long each time.
     """
 
@@ -44,6 +49,9 @@ class FakeContainer:
     lives: list[float] = field(default_factory=list)
     dies_with: tuple[int, bool] = (1, False)
     restarts_by_itself: bool = True
+    uses: tuple[float, int, int] = (50.0, 100_000_000, 1000)
+    usage_seconds: float = 1.0
+    measured: int = 0
     output: list[OutputLine] = field(default_factory=list)
     ended: trio.Event = field(default_factory=trio.Event)
     said: trio.Event = field(default_factory=trio.Event)
@@ -53,6 +61,29 @@ class FakeContainer:
     @property
     def running(self) -> bool:
         return self.state in ("running", "paused")
+
+    def usage(self, at: int, *, first: bool) -> Usage:
+        """Return what it uses; the first object of a stream has nothing to compare the processor with."""
+        cpu, memory, per_second = self.uses
+        lived = (at - (parse_time(self.started_at) or at)) / 1000
+        transferred = round(lived * per_second)
+        return Usage(
+            at, None if first else cpu, memory, 1 << 31, transferred, transferred, 7, round(lived * cpu * 10_000_000)
+        )
+
+    async def measure(self, take: Callable[[Usage], None], clock: Callable[[], int], gone: trio.Event) -> None:
+        """Tell what it uses until the engine goes; while it does not run, with empty objects that hold nothing."""
+        self.measured += 1
+        try:
+            first = True
+            while not gone.is_set():
+                if self.running:
+                    take(self.usage(clock(), first=first))
+                first = False
+                with trio.move_on_after(self.usage_seconds):
+                    await gone.wait()
+        finally:
+            self.measured -= 1
 
     def inspection(self) -> dict[str, Any]:
         state: dict[str, Any] = {

@@ -40,7 +40,6 @@ class FakeEngine(Engine):
         self.pull_error: EngineError | None = None
         self.pull_seconds = 1.0
         self.exec_answers: list[ExecResult] = []
-        self.next_usage: list[Usage] = []
         self._nursery = nursery
         self._clock = clock
         self._ears: list[Callable[[ContainerEvent], None]] = []
@@ -311,12 +310,8 @@ class FakeEngine(Engine):
     @override
     async def usage(self, container: str, take: Callable[[Usage], None]) -> None:
         await self._asked("stats", container)
-        one = self.named(container)
-        while one.running and self.next_usage:
-            take(self.next_usage.pop(0))
-            await trio.sleep(1)
-        if one.running:
-            await one.ended.wait()
+        await self.named(container).measure(take, self._clock, self._gone)
+        raise self.down or lost(self.socket)
 
     @override
     async def put_archive(self, container: str, path: str, tar: bytes) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from edgebotd.events import Conversation, Message, TextPart
 from edgebotd.jobs.retention import DAY_MS, Keep, Retention
-from edgebotd.store import attachments, messages
+from edgebotd.store import attachments, containers, messages, operations
 from edgebotd.store.bots import StoredBot, upsert_file_bots
+from edgebotd.store.containers import Sample
 from edgebotd.store.conversations import insert
 from edgebotd.store.database import Transaction, open_database
+from edgebotd.store.operations import Operation
 
 NOW = 100 * DAY_MS
 CONVERSATION = "c_" + "a" * 20
@@ -86,3 +88,23 @@ async def test_a_file_that_no_message_links_goes_after_a_day(tmp_path: Path) -> 
         assert not attachments.path_of(tmp_path, old).exists()
         assert attachments.load(tmp_path, young) == b"young"
         assert await database.read(lambda conn: attachments.get(conn, old)) is None
+
+
+async def test_what_containers_used_is_kept_for_a_day_and_work_on_them_for_a_month() -> None:
+    def write(tx: Transaction) -> None:
+        for days in (0.5, 1.5):
+            containers.add_sample(tx.connection, "atlas", Sample(NOW - int(days * DAY_MS), 1.0, 1, None, None))
+        for number, days in enumerate((29, 31)):
+            operation = Operation(f"op_{number}", "atlas", "create", {}, started_at=1)
+            operations.add(tx.connection, operation)
+            operations.add_line(tx.connection, operation.id, 1, "pull", "begins")
+            operations.end(tx.connection, operation.id, "succeeded", None, NOW - days * DAY_MS)
+        operations.add(tx.connection, Operation("op_open", "atlas", "upgrade", {}, started_at=1))
+
+    async with open_database(None) as database:
+        await database.write(write)
+        await Retention(database, FOR_EVER, None, trim_journal=trim_nothing, now=lambda: NOW).run()
+        kept = await database.read(lambda conn: containers.samples(conn, "atlas", 0))
+        assert [sample.at for sample in kept] == [NOW - DAY_MS // 2]
+        assert {one.id for one in await database.read(operations.newest)} == {"op_0", "op_open"}
+        assert await database.read(lambda conn: operations.lines(conn, "op_1")) == []

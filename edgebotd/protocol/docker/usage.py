@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ class Usage:
         memory_bytes: without what the kernel only caches.
         memory_limit_bytes: the container's, or the machine's where it has none.
         received_bytes, sent_bytes: over all its networks since its start; None on the host's network.
+        cpu_nanoseconds: of all processors since its start.
     """
 
     at: int
@@ -29,6 +30,7 @@ class Usage:
     received_bytes: int | None
     sent_bytes: int | None
     pids: int | None = None
+    cpu_nanoseconds: int | None = None
 
 
 def parse_usage(now: Mapping[str, Any]) -> Usage | None:
@@ -58,7 +60,21 @@ def parse_usage(now: Mapping[str, Any]) -> Usage | None:
         received_bytes=received,
         sent_bytes=sent,
         pids=integer(mapping(now.get("pids_stats")).get("current")),
+        cpu_nanoseconds=_total(mapping(now.get("cpu_stats"))),
     )
+
+
+def per_second(now: Usage, before: Usage | None, count: Callable[[Usage], int | None]) -> float | None:
+    """Return how fast a count grew between two moments of a container; None where that cannot be said.
+
+    A count that has become smaller began anew with the container, or lost one of its networks.
+    """
+    if before is None or now.at <= before.at:
+        return None
+    last, first = count(now), count(before)
+    if last is None or first is None or last < first:
+        return None
+    return round((last - first) * 1000 / (now.at - before.at), 1)
 
 
 def _cpu_percent(now: Mapping[str, Any], before: Mapping[str, Any]) -> float | None:

@@ -50,14 +50,15 @@ CREATE TABLE crashes (
     PRIMARY KEY (bot_id, at)
 ) STRICT, WITHOUT ROWID;
 
--- What a container used, on average over some minutes each, for a day.
+-- What a container used for a day: its memory at a time, processor (100 is one) and network (bytes) on average since the
+-- sample before.
 CREATE TABLE resource_use (
-    bot_id       TEXT NOT NULL,
-    at           INTEGER NOT NULL,
-    cpu_percent  REAL,
-    memory_bytes INTEGER NOT NULL,
-    received     INTEGER,
-    sent         INTEGER,
+    bot_id              TEXT NOT NULL,
+    at                  INTEGER NOT NULL,
+    cpu_percent         REAL,
+    memory_bytes        INTEGER NOT NULL,
+    received_per_second REAL,
+    sent_per_second     REAL,
     PRIMARY KEY (bot_id, at)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX resource_use_at ON resource_use (at);
