@@ -112,8 +112,8 @@ def crash_loops(conn: sqlite3.Connection) -> list[str]:
 
 
 def remove(conn: sqlite3.Connection, bot_id: str) -> None:
-    """Forget a bot's container, its crashes and its use."""
-    for table in ("containers", "crashes", "resource_use"):
+    """Forget a bot's container, its crashes, its use, and what of it needed a person."""
+    for table in ("containers", "crashes", "resource_use", "open_alerts"):
         conn.execute(f"DELETE FROM {table} WHERE bot_id = ?", (bot_id,))
 
 

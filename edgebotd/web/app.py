@@ -22,6 +22,7 @@ from edgebotd.web.hosts import Hosts
 from edgebotd.web.openapi import describe
 from edgebotd.web.policy import POLICIES, Body, Policy, Surface, Table
 from edgebotd.web.route import Reply, Route
+from edgebotd.web.routes.alerts import AlertRoutes
 from edgebotd.web.routes.bots import BotRoutes
 from edgebotd.web.routes.chat import ChatRoutes
 from edgebotd.web.routes.config import ConfigRoutes
@@ -155,6 +156,7 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
         *SystemRoutes(services, openapi).routes(),
         *ConfigRoutes(settings).routes(),
         *BotRoutes(services).routes(),
+        *AlertRoutes(services).routes(),
         *LifecycleRoutes(services).routes(),
         *OperationRoutes(services).routes(),
         *chat.routes(),

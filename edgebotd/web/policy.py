@@ -130,6 +130,7 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("PUT", "/api/streams/{stream_id}/watch", Need.SIGNED_IN, Body.SMALL),
     Policy("GET", "/api/connections", Need.ADMIN),
     Policy("GET", "/api/status", Need.SIGNED_IN),
+    Policy("GET", "/api/alerts", Need.SIGNED_IN),
     Policy("GET", "/api/config", Need.ADMIN),
     Policy("GET", "/api/openapi.json", Need.SIGNED_IN),
     Policy("GET", "/metrics", Need.MONITOR),

@@ -62,3 +62,19 @@ CREATE TABLE resource_use (
     PRIMARY KEY (bot_id, at)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX resource_use_at ON resource_use (at);
+
+-- What needs a person now: the newest event of each alert, until one says that it is mended. The journal keeps it by
+-- itself, so that nobody who tells of one can forget to, and it outlives what is trimmed of the journal.
+CREATE TABLE open_alerts (
+    alert_id TEXT PRIMARY KEY,
+    bot_id   TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    data     TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER alert_is_told AFTER INSERT ON journal WHEN new.type = 'alert'
+BEGIN
+    DELETE FROM open_alerts WHERE alert_id = json_extract(new.data, '$.alertId');
+    INSERT INTO open_alerts
+        SELECT json_extract(new.data, '$.alertId'), new.bot_id, new.at, new.data
+        WHERE json_extract(new.data, '$.state') = 'open';
+END;
