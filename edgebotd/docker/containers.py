@@ -78,6 +78,8 @@ class Containers:
         self._known: dict[str, Container] = {}
         self._told: dict[str, tuple[Source, int, int]] = {}
         """By id: what told of it, when, and since when it is so."""
+        self._gone: dict[str, int] = {}
+        """By bot: when its container went; of one that was never seen nothing is known but since when we look."""
         self._names: dict[str, str] = {}
         """Container's name -> bot, as the store has it."""
         self._overlays: dict[str, _Overlay] = {}
@@ -161,6 +163,7 @@ class Containers:
             self._names[name] = bot_id
         else:
             self._overlays.pop(bot_id, None)
+            self._gone.pop(bot_id, None)
         self._tell(bot_id, before, None)
 
     def overlay(
@@ -214,6 +217,9 @@ class Containers:
         bot_id = self._bot_of(container)
         before_known = self._known.get(container.id)
         before = None if bot_id is None else self.of_bot(bot_id)
+        # One that was renamed is another bot's now, or nobody's.
+        lost = None if before_known is None else self._bot_of(before_known)
+        was = None if lost is None or lost == bot_id else self.of_bot(lost)
         now = self.now()
         same = before_known is not None and (before_known.state, before_known.health) == (
             container.state,
@@ -225,6 +231,9 @@ class Containers:
         self._known[container.id] = container
         if not same or before_known != container:
             self._told[container.id] = (source, now, since)
+        if lost is not None and lost != bot_id:
+            self._gone[lost] = now
+            self._tell(lost, was, event)
         if bot_id is not None:
             self._tell(bot_id, before, event)
         else:
@@ -240,6 +249,7 @@ class Containers:
         del self._known[found.id]
         self._told.pop(found.id, None)
         if bot_id is not None:
+            self._gone[bot_id] = self.now()
             self._tell(bot_id, before, event)
         else:
             self.push()
@@ -324,7 +334,7 @@ class Containers:
 
     def _missing(self, name: str, bot_id: str) -> ContainerStatus:
         own = self._overlays.get(bot_id, _Overlay())
-        at = self._engine_status.since_at
+        at = max(self._engine_status.since_at, self._gone.get(bot_id, 0))
         return self._unsure(
             ContainerStatus(
                 name=name,

@@ -35,7 +35,11 @@ class Follower:
         self._containers = containers
         self._reconcile_seconds = reconcile_seconds
         self._dirty: dict[str, ContainerEvent] = {}
+        self._looking: set[str] = set()
         self._wake = trio.Event()
+        self._asked = 0
+        self._learned: dict[str, int] = {}
+        """By id: which question, of those asked so far, what is known of it answers."""
 
     async def run(self) -> None:
         """Follow the engine until cancelled."""
@@ -70,7 +74,8 @@ class Follower:
             await self._look_at_all()
             up = EngineStatus(state="up", kind=version.kind, version=version.version, since_at=self._containers.now())
             self._containers.set_engine(up)
-            nursery.start_soon(self._look_at_dirty, name="docker looks")
+            for number in range(LOOKS_AT_ONCE):
+                nursery.start_soon(self._look_at_dirty, name=f"docker look {number}")
             while True:
                 await trio.sleep(self._reconcile_seconds)
                 await self._look_at_all()
@@ -79,7 +84,9 @@ class Follower:
         """Notice an engine that holds its streams open and says nothing, and that it is back."""
         up = self._containers.engine_status
         while True:
-            await trio.sleep(PING_EVERY_SECONDS)
+            status = self._containers.engine_status
+            # A frozen one takes a ping's whole time to say nothing.
+            await trio.sleep(AGAIN_SECONDS if status.state == "frozen" else PING_EVERY_SECONDS)
             status = self._containers.engine_status
             try:
                 await self._engine.ping()
@@ -99,23 +106,29 @@ class Follower:
         self._containers.heard(event)
         self._dirty[event.container_id] = event
         self._wake.set()
+        self._wake = trio.Event()
 
     async def _look_at_dirty(self) -> None:
+        """Look at one container after the other. Several tasks do: an engine is slow with one that it is starting."""
         while True:
-            while self._dirty:
-                container_id = next(iter(self._dirty))
-                event = self._dirty.pop(container_id)
-                try:
-                    await self._look(container_id, "event", event)
-                except EngineError as exc:
-                    # What is not known now, the next look at everything tells.
-                    log.debug("the container %s could not be looked at: %s", container_id[:SHORT_ID], exc)
-            self._wake = trio.Event()
-            await self._wake.wait()
+            container_id = next((one for one in self._dirty if one not in self._looking), None)
+            if container_id is None:
+                await self._wake.wait()
+                continue
+            event = self._dirty.pop(container_id)
+            self._looking.add(container_id)
+            try:
+                await self._look(container_id, "event", event)
+            except EngineError as exc:
+                # What is not known now, the next look at everything tells.
+                log.debug("the container %s could not be looked at: %s", container_id[:SHORT_ID], exc)
+            finally:
+                self._looking.discard(container_id)
 
     async def _look_at_all(self) -> None:
         waiting = [container.id for container in await self._engine.containers()]
         self._containers.keep_only(waiting)
+        self._learned = {known: number for known, number in self._learned.items() if known in waiting}
 
         async def look() -> None:
             while waiting:
@@ -126,6 +139,8 @@ class Follower:
                 nursery.start_soon(look)
 
     async def _look(self, name: str, source: Source, event: ContainerEvent | None) -> Container | None:
+        self._asked += 1
+        asked = self._asked
         try:
             container = await self._engine.inspect(name)
         except EngineError as exc:
@@ -133,7 +148,10 @@ class Follower:
                 raise
             self._containers.forget(name, event)
             return None
-        self._containers.learn(container, source, event)
+        # Two may ask at once. Who asked later knows it as it is now, whichever answer comes first.
+        if asked > self._learned.get(container.id, 0):
+            self._learned[container.id] = asked
+            self._containers.learn(container, source, event)
         return container
 
 

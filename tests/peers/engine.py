@@ -87,6 +87,7 @@ class DockerEngine:
         self.enter = ["nsenter", f"--net={self.namespace}"]
         self.cgroup = f"edgebotd-test-{folder.name}"
         self._env = {"PATH": _PATH, "HOME": str(folder)}
+        self._live_restore = False
         self._engine: Program | None = None
         self._registry: Program | None = None
 
@@ -138,6 +139,7 @@ class DockerEngine:
         Args:
             live_restore: containers then run on while it is away.
         """
+        self._live_restore = live_restore
         for leftover in ("dockerd.pid", "docker.sock"):
             (self.folder / leftover).unlink(missing_ok=True)
         containerd = self.folder / "exec/containerd/containerd.pid"
@@ -301,7 +303,9 @@ class DockerEngine:
         """Have engine and registry run, thawed and without containers, whatever a test did to them."""
         if self._engine is not None and self._engine.running:
             self.thaw()
-        else:
+            if self._live_restore:
+                self.stop()
+        if self._engine is None or not self._engine.running:
             self.start()
         if self._registry is None or not self._registry.running:
             self.start_registry()

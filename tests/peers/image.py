@@ -205,7 +205,7 @@ class Tar:
 
 def base_layer(passwd: Iterable[str] = ("bot:x:1000:1000::/tmp:/bin/sh",)) -> Layer:
     """Return a file system of busybox alone, with `root` and these users."""
-    users = ["root:x:0:0:root:/root:/bin/sh", *passwd]
+    users = ["root:x:0:0:root:/:/bin/sh", *passwd]
     groups = [":".join([user.split(":")[0], "x", user.split(":")[3], ""]) for user in users]
     applets = subprocess.run([BUSYBOX, "--list"], check=True, capture_output=True, text=True).stdout.split()
     layer = Tar()

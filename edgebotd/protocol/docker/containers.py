@@ -111,7 +111,8 @@ def parse_inspection(answer: Mapping[str, Any]) -> Container:
     """Read `GET /containers/{id}/json`."""
     state, config = mapping(answer.get("State")), mapping(answer.get("Config"))
     word = state_of(state.get("Status"))
-    ended = word == "exited" or (word == "created" and words(state.get("Error")) is not None)
+    # In a crash loop it is of the last end, while the next start is waited for.
+    ended = word in ("exited", "restarting") or (word == "created" and words(state.get("Error")) is not None)
     return Container(
         id=string(answer.get("Id")) or "",
         name=(string(answer.get("Name")) or "").lstrip("/"),
