@@ -72,7 +72,16 @@ class Engine:
         Raises:
             EngineError: unreachable, or too old.
         """
-        answer = mapping(await self._transport.json("GET", "/version", bare=True))
+        try:
+            answer = mapping(await self._transport.json("GET", "/version", bare=True))
+        except EngineError as exc:
+            if exc.passing:
+                raise
+            answer = {}
+        if "ApiVersion" not in answer:
+            raise EngineError(
+                Trouble.REFUSED, f"What listens at {self.socket} does not answer as a container engine does."
+            )
         newest, oldest = _api(answer.get("ApiVersion")), _api(answer.get("MinAPIVersion")) or (1, 12)
         if newest is None or newest < OLDEST_API:
             spoken = string(answer.get("ApiVersion"))
@@ -164,12 +173,17 @@ class Engine:
 
     async def kill(self, container: str) -> None:
         """SIGKILL it; one that does not run is left as it is."""
+        refused: EngineError
         try:
             await self._call("POST", f"/containers/{_name(container)}/kill")
+            return
         except EngineError as exc:
             # Podman says 500.
-            if exc.trouble not in (Trouble.CONFLICT, Trouble.REFUSED) or await self._runs(container):
+            if exc.trouble not in (Trouble.CONFLICT, Trouble.REFUSED):
                 raise
+            refused = exc
+        if await self._runs(container):
+            raise refused
 
     async def unpause(self, container: str) -> None:
         """Let a paused one go on."""

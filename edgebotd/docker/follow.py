@@ -47,8 +47,7 @@ class Follower:
         while True:
             began = trio.current_time()
             try:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._follow, name="docker engine")
+                await self._follow()
             except* EngineError as group:
                 self._containers.away(_first(group))
             pause = AGAIN_SECONDS if trio.current_time() - began > AGAIN_CAP_SECONDS else pause

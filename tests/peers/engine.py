@@ -223,8 +223,16 @@ class DockerEngine:
 
     def remove_blob(self, digest: str) -> None:
         """Lose a layer in the registry: a pull of it fails after its answer has begun."""
+        self.blob(digest).unlink()
+
+    def blob(self, digest: str) -> Path:
+        """Return the registry's file of a layer, configuration or manifest."""
         hexadecimal = digest.removeprefix("sha256:")
-        shutil.rmtree(self.folder / "registry/docker/registry/v2/blobs/sha256" / hexadecimal[:2] / hexadecimal)
+        return self.folder / "registry/docker/registry/v2/blobs/sha256" / hexadecimal[:2] / hexadecimal / "data"
+
+    def repository(self, name: str) -> Path:
+        """Return the registry's folder of an image's name."""
+        return self.folder / "registry/docker/registry/v2/repositories" / name
 
     # Images, and the API for what tests do beside the daemon
 

@@ -94,7 +94,8 @@ class Output:
             if len(self._buffer) < end:
                 return
             piece, self._buffer = self._buffer[HEADER_BYTES:end], self._buffer[end:]
-            yield from self._lines("stderr" if header[0] == 2 else "stdout", piece)
+            stream: Literal["stdout", "stderr"] = "stderr" if header[0] == 2 else "stdout"
+            yield from self._lines(stream, self._without_stamp(piece) if self._rests[stream] else piece)
 
     def end(self) -> Iterator[OutputLine]:
         """Yield what was written without a last newline."""
@@ -103,17 +104,25 @@ class Output:
                 self._rests[stream] = b""
                 yield self._line(stream, rest)
 
+    def _without_stamp(self, piece: bytes) -> bytes:
+        """Return a piece that goes on with a line. Docker keeps a long line in pieces of 16 KiB, each with its time."""
+        stamp, _, text = piece.partition(b" ")
+        return text if self._timestamps and parse_time(stamp.decode("utf-8", "replace")) is not None else piece
+
     def _lines(self, stream: Literal["stdout", "stderr"], data: bytes) -> Iterator[OutputLine]:
         *lines, rest = (self._rests[stream] + data).split(b"\n")
+        for line in lines:
+            while len(line) > MAX_LINE_BYTES:
+                yield self._line(stream, line[:MAX_LINE_BYTES])
+                line = line[MAX_LINE_BYTES:]
+            yield self._line(stream, line)
         while len(rest) > MAX_LINE_BYTES:
-            lines.append(rest[:MAX_LINE_BYTES])
+            yield self._line(stream, rest[:MAX_LINE_BYTES])
             rest = rest[MAX_LINE_BYTES:]
         self._rests[stream] = rest
-        for line in lines:
-            yield self._line(stream, line)
 
     def _line(self, stream: Literal["stdout", "stderr"], line: bytes) -> OutputLine:
-        text = line[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r")
+        text = line.decode("utf-8", "replace").rstrip("\r")
         stamp, _, rest = text.partition(" ")
         at = parse_time(stamp) if self._timestamps else None
         return OutputLine(stream, text, None) if at is None else OutputLine(stream, rest, at)
