@@ -49,19 +49,22 @@ class _Record:
 
     Attributes:
         told: somebody had it end, so its next `die` is none of its own.
-        began_at: of this life, None where it was not heard.
+        ended_at: when it ended before, None where that was not heard. What it wrote since then is of this life: the
+            engine tells of a start only after the first lines were written.
         ends: when it ended by itself lately, Unix milliseconds.
         deaths: how often it ended, whoever did it.
         alerted: an alert is open.
+        broken_at: since when it is left stopped; what the engine tells later may be older.
     """
 
     told: bool = False
     oom: bool = False
-    began_at: int | None = None
+    ended_at: int | None = None
     ends: deque[int] = field(default_factory=deque)
     deaths: int = 0
     breaking: bool = False
     alerted: bool = False
+    broken_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class _End:
     bot_id: str
     container_id: str
     at: int
-    began_at: int | None
+    since_at: int | None
     exit_code: int | None
     oom: bool
     breaks: bool
@@ -107,7 +110,8 @@ class Breaker:
     async def load(self) -> None:
         """Learn from the store which ones an earlier life of the daemon has left stopped."""
         for bot_id in await self._database.read(rows.crash_loops):
-            self._of(bot_id).alerted = True
+            record = self._of(bot_id)
+            record.alerted, record.broken_at = True, self._now()
             self._containers.overlay(bot_id, crash_loop=True)
 
     async def crashes(self, bot_id: str) -> list[Crash]:
@@ -145,7 +149,11 @@ class Breaker:
     def _hear(self, bot_id: str, event: ContainerEvent) -> None:
         record = self._of(bot_id)
         if event.action == "start":
-            record.told, record.oom, record.began_at = False, False, event.at_ms
+            record.told, record.oom = False, False
+            if record.broken_at is not None and event.at_ms > record.broken_at:
+                # Whoever has started it, it was not the engine: for that it was stopped by hand.
+                record.broken_at = None
+                self._containers.overlay(bot_id, crash_loop=False)
         elif event.action == "kill" and event.attributes.get("signal", "") in FATAL:
             record.told = True
         elif event.action == "oom":
@@ -155,6 +163,7 @@ class Breaker:
 
     def _died(self, bot_id: str, record: _Record, event: ContainerEvent) -> None:
         told, oom, record.told, record.oom = record.told, record.oom, False, False
+        since_at, record.ended_at = record.ended_at, event.at_ms
         record.deaths += 1
         if told or record.breaking:
             return
@@ -171,7 +180,7 @@ class Breaker:
             bot_id,
             event.container_id,
             event.at_ms,
-            record.began_at,
+            None if since_at is None else since_at + 1,
             int(code) if code.isdigit() else None,
             oom,
             record.breaking,
@@ -199,7 +208,7 @@ class Breaker:
                 engine = self._containers.usable()
                 container = await engine.inspect(end.container_id)
                 redact = await redactor(self._database, end.bot_id, container)
-                await engine.logs(container, take, tail=READ_LINES, since_at=end.began_at)
+                await engine.logs(container, take, tail=READ_LINES, since_at=end.since_at)
             except EngineError as exc:
                 log.warning("the last lines of %s could not be read: %s", end.bot_id, exc.detail)
         kept = tuple(redact(line.text)[:KEPT_LINE_CHARACTERS] for line in lines) if redact is not None else ()
@@ -219,6 +228,7 @@ class Breaker:
                 # It goes on crashing, and the next end brings us here again.
                 log.warning("the container of %s could not be stopped: %s", bot_id, exc.detail)
             self._containers.overlay(bot_id, doing="")
+        record.broken_at = self._now() if ours else None
         count = len(record.ends)
         record.ends.clear()
         record.breaking, record.alerted = False, True
@@ -238,7 +248,6 @@ class Breaker:
 
         while await self._containers.wait(bot_id, up) is not None:
             deaths = record.deaths
-            # Whoever has started it, it was not the engine: for that it was stopped by hand.
             self._containers.overlay(bot_id, crash_loop=False)
             with trio.move_on_after(self._seconds) as waiting:
                 await self._containers.wait(bot_id, down)

@@ -158,7 +158,7 @@ class Lifecycle:
         if kind == "stop" and work.kind == "restart":
             changes["stay_down"] = True
         work.made.update(changes)
-        detail = {"operationId": work.id, "now": halt.now, "drain": halt.drain}
+        detail = {"operationId": work.id, "drain": "none" if halt.now else halt.drain}
         await self._database.write(
             lambda tx: self._note(tx.connection, actor, f"bot.{kind}", work.bot_id, {**detail, "again": True})
         )
@@ -357,9 +357,11 @@ class Lifecycle:
     async def _want(self, bot_id: str, wanted: Wanted) -> Wanted:
         """Keep what a person asked for, and return what that was before."""
 
+        now = self._now()
+
         def write(tx: Transaction) -> Wanted:
             stored = rows.get(tx.connection, bot_id)
-            rows.set_wanted(tx.connection, bot_id, wanted, self._now())
+            rows.set_wanted(tx.connection, bot_id, wanted, now)
             return "any" if stored is None else stored.wanted
 
         return await self._database.write(write)

@@ -81,7 +81,7 @@ class ProvisionLog(Event):
     provision_id: str
     bot_id: BotId | None = None
     kind: str | None = None
-    """create, adopt, recreate, upgrade, remove."""
+    """create, adopt, recreate, upgrade, remove; start, stop, restart."""
     step: str
     text: str
     at: AtMs

@@ -19,7 +19,7 @@ class Operation:
     """One piece of work.
 
     Attributes:
-        kind: create, adopt, recreate, upgrade, remove.
+        kind: create, adopt, recreate, upgrade, remove; start, stop, restart.
         request: what was asked for, JSON without secrets.
         made: what its steps have made so far, JSON without secrets: names and ids to go on with, or to clean up.
         step: the one that runs, or that it ended in.

@@ -19,9 +19,9 @@ from edgebotd.docker.house import Docker, open_docker
 from edgebotd.errors import Conflict, NotFound
 from edgebotd.events import BotState, BotSummary, ContainerStatus
 from edgebotd.hub.hub import Hub
+from edgebotd.people.audit import Actor, record
 from edgebotd.protocol.run import Verdict
 from edgebotd.store import bots as bot_rows
-from edgebotd.store.audit import Entry, append
 from edgebotd.store.bots import StoredBot
 from edgebotd.store.database import Database
 
@@ -137,8 +137,8 @@ async def docker_on(
     def note(
         conn: sqlite3.Connection, actor: Mapping[str, Any], action: str, bot_id: str, detail: Mapping[str, Any]
     ) -> None:
-        user, kind = actor.get("user_id", "system"), actor.get("kind", "system")
-        append(conn, Entry(clock(), user, kind, action, bot_id, bot_id, None, dict(detail)))
+        who = Actor(**{"user_id": "system", "kind": "system", **actor})
+        record(conn, who, clock(), action, bot_id, bot_id=bot_id, **detail)
 
     async with open_docker(
         database,

@@ -83,6 +83,36 @@ async def test_one_that_goes_on_crashing_after_a_start_is_broken_again(autojump_
         assert [alert.state for alert in await alerts(scout.database)] == ["open", "open"]
 
 
+async def test_one_that_never_lives_long_enough_to_be_seen_is_broken_again_too(autojump_clock: MockClock) -> None:
+    async with open_scout(QUICK, started=False, lives=[0.0] * 8) as scout:
+        seen: list[bool] = []
+        scout.docker.containers.subscribe(lambda change: seen.append(change.now is not None and change.now.crash_loop))
+        for _ in range(2):
+            await scout.docker.operations.wait((await scout.docker.lifecycle.start("scout", ANN)).id)
+            await trio.sleep(20)
+        assert [told for told, before in zip(seen, [None, *seen], strict=False) if told != before] == [
+            False,
+            True,
+            False,
+            True,
+        ]
+        assert scout.container.lives == []
+
+
+async def test_lines_that_came_before_the_engine_told_of_the_start_are_kept(autojump_clock: MockClock) -> None:
+    async with open_scout(QUICK) as scout:
+        for life in range(2):
+            await trio.sleep(10)
+            scout.engine.say(scout.container, f"life {life}")
+            scout.engine.end(scout.container, 1)
+            await trio.sleep(10)
+            scout.engine.say(scout.container, f"early {life}")
+            await trio.sleep(0.1)
+            scout.engine.begin(scout.container)
+        later, first = await scout.docker.breaker.crashes("scout")
+        assert (first.lines, later.lines) == (("life 0",), ("early 0", "life 1"))
+
+
 async def test_few_crashes_or_slow_ones_are_kept_and_break_nothing(autojump_clock: MockClock) -> None:
     async with open_scout(QUICK, started=False, lives=[1.0, 1.0, 1.0, *[70.0] * 8]) as scout:
         await started(scout)

@@ -14,43 +14,12 @@ from edgebotd.docker.log_follow import Seen
 from edgebotd.docker.logs import Wanted
 from edgebotd.docker.redact import redact_shapes
 from edgebotd.errors import Problem
-from edgebotd.events import BotLog
-from edgebotd.hub.entry import Watched
 from edgebotd.protocol.docker.streams import OutputLine
 from tests.bots.house import now
-from tests.docker.scout import NAME, Scout, open_scout
+from tests.docker.scout import NAME, open_scout
+from tests.docker.screen import Screen
 
 DOWN = EngineError(Trouble.DOWN, "Nothing answers.")
-
-
-class Screen:
-    """What an operator's page would show of `bot-log`."""
-
-    def __init__(self, scout: Scout, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.events: list[BotLog] = []
-        self.at: list[float] = []
-        self._watched = Watched()
-        publish = scout.hub.publish
-
-        def listen(bot_id: str, event: Any) -> None:
-            if isinstance(event, BotLog):
-                assert bot_id == event.bot_id
-                self.events.append(event)
-                self.at.append(trio.current_time())
-            publish(bot_id, event)
-
-        monkeypatch.setattr(scout.hub, "publish", listen)
-        monkeypatch.setattr(scout.hub, "watched_bots", lambda: self._watched)
-        self._hub = scout.hub
-
-    def watch(self, *bots: str) -> None:
-        self._watched = Watched(frozenset(bots), frozenset())
-        for changed in self._hub._watch_listeners:
-            changed()
-
-    @property
-    def texts(self) -> list[str]:
-        return [line.text for event in self.events for line in event.lines]
 
 
 async def test_the_last_lines_are_read_narrowed_and_bounded(autojump_clock: MockClock) -> None:
@@ -162,7 +131,7 @@ async def test_lines_are_told_while_somebody_watches(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_scout() as scout:
-        screen = Screen(scout, monkeypatch)
+        screen = Screen(scout.hub, monkeypatch)
         scout.engine.say(scout.container, "before")
         await trio.sleep(10)
         screen.watch("scout")
@@ -182,7 +151,7 @@ async def test_following_goes_on_over_restarts_without_a_line_twice_or_lost(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_scout() as scout:
-        screen = Screen(scout, monkeypatch)
+        screen = Screen(scout.hub, monkeypatch)
         screen.watch("scout")
         await trio.sleep(1)
         said = []
@@ -210,7 +179,7 @@ async def test_following_goes_on_when_the_engine_is_back(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_scout() as scout:
-        screen = Screen(scout, monkeypatch)
+        screen = Screen(scout.hub, monkeypatch)
         screen.watch("scout")
         await trio.sleep(1)
         scout.engine.say(scout.container, "one")
@@ -227,7 +196,7 @@ async def test_a_flood_is_told_ten_times_a_second_with_what_was_left_out(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_scout() as scout:
-        screen = Screen(scout, monkeypatch)
+        screen = Screen(scout.hub, monkeypatch)
         screen.watch("scout")
         await trio.sleep(1)
         for number in range(10_000):
@@ -243,7 +212,7 @@ async def test_long_lines_are_cut_and_many_are_told_in_several_events(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_scout() as scout:
-        screen = Screen(scout, monkeypatch)
+        screen = Screen(scout.hub, monkeypatch)
         screen.watch("scout")
         await trio.sleep(1)
         for _ in range(20):
