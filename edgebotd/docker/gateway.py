@@ -96,8 +96,8 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def command(port: int) -> list[str]:
-    """Return the command of a gateway with the host's network: its image's own listens to every address."""
-    return ["node", "dist/index.js", "gateway", "--bind", "loopback", "--port", str(port)]
+    """Return the command of a gateway with the host's network: an image's own may listen to every address."""
+    return ["node", "openclaw.mjs", "gateway", "--bind", "loopback", "--port", str(port)]
 
 
 def owner_of(user: str | None) -> int:

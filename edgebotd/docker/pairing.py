@@ -35,8 +35,14 @@ NOT_THERE: Final = re.compile(r"cannot find module|executable file not found|no 
 _REQUEST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 """A gateway's id of a request. It becomes a word of a command, so it must not look like an option."""
 
-PASSING: Final = frozenset({"restarting", "unavailable", "refused", "lost", None})
-"""Reasons of a bot's that is not connected for which nobody has to do anything."""
+NEEDS_PERSON: Final = frozenset(
+    {
+        *("needs_pairing", "scope_upgrade", "bad_credentials", "no_rights", "protocol_mismatch"),
+        *("configuration", "bad_url", "device_key", "tls", "bug"),
+        *("container_exited", "container_missing", "container_created", "container_paused"),
+    }
+)
+"""Reasons of a bot's that is not connected which no waiting mends."""
 
 
 class NotConnected(Problem):
@@ -76,7 +82,7 @@ async def pair(
             await _approve(engine, container, request)
             await work.log("approved")
             continue
-        if verdict.reason not in PASSING:
+        if verdict.reason in NEEDS_PERSON:
             raise NotConnected(verdict)
         if verdict.detail is not None and verdict.detail != told:
             told = verdict.detail
@@ -94,7 +100,7 @@ async def hello(work: Work, bots: Bots) -> str | None:
     """
     verdict = await bots.verdict(work.bot_id, VERDICT_SECONDS)
     while not verdict.connected:
-        if verdict.reason not in PASSING:
+        if verdict.reason in NEEDS_PERSON:
             raise NotConnected(verdict)
         await trio.sleep(AGAIN_SECONDS)
         verdict = await bots.verdict(work.bot_id, VERDICT_SECONDS)

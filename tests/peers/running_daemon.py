@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -124,12 +124,15 @@ class Channel:
 class Daemon:
     """A running daemon. From `open_daemon`."""
 
-    def __init__(self, folder: Path, before: str = "") -> None:
+    def __init__(self, folder: Path, before: str = "", enter: Sequence[str] = ()) -> None:
         self.folder = folder
         self.socket = folder / "socket"
         arguments = ["run", "--config", str(folder / "edgebotd.toml")]
-        if before:
-            cold = [sys.executable, "-c", f"{before}\nfrom edgebotd.__main__ import main\nmain()"]
+        if before or enter:
+            entry = ["-c", f"{before}
+from edgebotd.__main__ import main
+main()"] if before else ["-m", "edgebotd"]
+            cold = [*enter, sys.executable, *entry]
             self.program = Program([*cold, *arguments], env=dict(os.environ), log=folder / "log")
         else:
             self.program = WarmProgram(arguments, env=dict(os.environ), log=folder / "log")
@@ -189,16 +192,19 @@ class Daemon:
 
 
 @asynccontextmanager
-async def open_daemon(folder: Path, bots: str = "", before: str = "") -> AsyncIterator[tuple[Daemon, Channel]]:
+async def open_daemon(
+    folder: Path, bots: str = "", before: str = "", enter: Sequence[str] = ()
+) -> AsyncIterator[tuple[Daemon, Channel]]:
     """Run a daemon with bots as in the TOML, and a channel on it; end both on leaving.
 
     Args:
         before: Python that the process runs first, to plant a bug.
+        enter: the command in front of it, to run it in another network.
     """
     configuration = folder / "edgebotd.toml"
     configuration.touch(0o600)  # it holds the gateway's token
     configuration.write_text(CONFIGURATION.format(folder=folder) + bots)
-    daemon = Daemon(folder, before)
+    daemon = Daemon(folder, before, enter)
     channel = Channel(daemon.socket)
     try:
         await daemon.start()

@@ -1,0 +1,114 @@
+"""A real OpenClaw gateway in a container that the daemon made: paired, chatted with, made anew, taken away.
+
+The daemon is a process of its own in the engine's network, and dies in the middle of it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from tests.peers.engine import DockerEngine
+from tests.peers.install import CURRENT, PeerUnavailable
+from tests.peers.model import FakeModel, running_model
+from tests.peers.openclaw import model_config
+from tests.peers.openclaw_image import STATE, provide, reference
+from tests.peers.running_daemon import Channel, Daemon, open_daemon, text_of, wait_state
+from tests.support import require_or_skip
+
+DOCKER = """
+[docker]
+socket = "{socket}"
+image = "{image}"
+drain_seconds = 20
+secrets = {{ fake = "{folder}/fake.key" }}
+"""
+SECRET = "sk-of-the-fake-model"
+
+
+def request(model: FakeModel) -> dict[str, Any]:
+    config = model_config(model, f"{STATE}/workspace")
+    for provider in config["models"]["providers"].values():
+        provider["apiKey"] = "${FAKE_KEY}"
+    return {"id": "claw", "name": "Claw", "config": config, "secretEnvironment": {"FAKE_KEY": "fake"}}
+
+
+async def done(daemon: Daemon, channel: Channel, operation_id: str) -> dict[str, Any]:
+    """Wait for an operation's end as the channel tells it, and return it with its log."""
+    await channel.until(lambda _: bool(channel.of("provision-done", provisionId=operation_id)), 240)
+    shown: dict[str, Any] = (await daemon.ask("GET", f"/api/operations/{operation_id}")).json()
+    return shown
+
+
+async def reached(channel: Channel, operation_id: str, step: str) -> None:
+    await channel.until(lambda _: bool(channel.of("provision-log", provisionId=operation_id, step=step)), 120)
+
+
+async def talk(daemon: Daemon, channel: Channel, words: str, key: str) -> str:
+    sent = await daemon.send(f"[[say {words}]]", key)
+    assert await channel.ended(sent["runId"]) == "finished"
+    return text_of(await channel.stored(sent["runId"]))
+
+
+def containers(engine: DockerEngine) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(engine.api("GET", "/containers/json?all=1"))
+    return found
+
+
+async def test_a_real_gateway_is_made_over_a_crash_talked_with_made_anew_and_taken_away(
+    breakable_engine: DockerEngine, tmp_path: Path
+) -> None:
+    engine = breakable_engine
+    try:
+        await trio.to_thread.run_sync(provide, engine, CURRENT)
+    except PeerUnavailable as error:
+        require_or_skip(str(error))
+    key = tmp_path / "fake.key"
+    key.touch(0o600)
+    key.write_text(SECRET)
+    toml = DOCKER.format(socket=engine.socket, image=reference(), folder=tmp_path)
+    with running_model(delay=0.02, engine=engine) as model:
+        async with open_daemon(tmp_path, toml, enter=engine.enter) as (daemon, channel):
+            begun = (await daemon.ask("POST", "/api/bots", request(model))).json()
+            await reached(channel, begun["id"], "pair")
+            await trio.to_thread.run_sync(daemon.program.kill)
+            await daemon.start()
+            made = await done(daemon, channel, begun["id"])
+            assert made["state"] == "succeeded", "\n".join(f"{x['at']} {x['step']} {x['text']}" for x in made["lines"])
+            texts = [line["text"] for line in made["lines"]]
+            assert "edgebotd started again; going on here." in texts
+            assert texts[-1] == f"Connected: OpenClaw {CURRENT}."
+            await wait_state(channel, "connected")
+            assert await talk(daemon, channel, "in a box", "made-1") == "in a box"
+            detail = await daemon.bot()
+            assert (detail["missing"], detail["version"]) == ([], CURRENT)
+
+            # What is secret is in none of the places that are kept or told.
+            token = (tmp_path / "state/bots/claw/token").read_text()
+            told = json.dumps([made, channel.events, detail]) + (tmp_path / "log").read_text()
+            assert token not in told and SECRET not in told
+            for file in (tmp_path / "state").glob("edgebotd.db*"):
+                assert token.encode() not in file.read_bytes() and SECRET.encode() not in file.read_bytes()
+            inspected = engine.api("GET", "/containers/edgebotd-claw/json").decode()
+            assert token not in inspected
+
+            (before,) = containers(engine)
+            begun = (await daemon.ask("POST", "/api/bots/claw/container/recreate", {})).json()
+            recreated = await done(daemon, channel, begun["id"])
+            assert recreated["state"] == "succeeded", recreated
+            (after,) = containers(engine)
+            assert after["Id"] != before["Id"]
+            await wait_state(channel, "connected")
+            assert await talk(daemon, channel, "the same bot", "made-2") == "the same bot"
+
+            wanted = {"keepHistory": True, "keepVolumes": False}
+            begun = (await daemon.ask("POST", "/api/bots/claw/container/remove", wanted)).json()
+            removed = await done(daemon, channel, begun["id"])
+            assert removed["state"] == "succeeded", removed
+            assert containers(engine) == []
+            assert json.loads(engine.api("GET", "/volumes"))["Volumes"] in (None, [])
+            assert (await daemon.ask("GET", "/api/bots")).json()["items"] == []
+            assert not (tmp_path / "state/bots/claw").exists()
