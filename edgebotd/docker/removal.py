@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,7 +15,9 @@ from edgebotd.docker.operations import Operations, Step, Work
 from edgebotd.docker.spec import Spec
 from edgebotd.errors import Conflict
 from edgebotd.events import Model
+from edgebotd.store import bots as bot_rows
 from edgebotd.store import containers as rows
+from edgebotd.store.bots import StoredBot
 from edgebotd.store.containers import StoredContainer
 from edgebotd.store.database import Database
 from edgebotd.store.operations import Operation
@@ -64,8 +67,7 @@ class Removal:
         Raises:
             Conflict: it stands in the settings file, or its container is not edgebotd's.
         """
-        stored = await self._database.read(lambda conn: rows.get(conn, bot_id))
-        _check(bot_id, stored)
+        await self._removable(bot_id)
         return await self._operations.begin_once(KIND, bot_id, request.model_dump(mode="json", by_alias=True), actor)
 
     async def let_go(self, bot_id: str) -> None:
@@ -89,9 +91,7 @@ class Removal:
     # Steps. What is gone already is fine in each: the same asked for once more goes on with the rest.
 
     async def _stop(self, work: Work) -> None:
-        stored = await self._database.read(lambda conn: rows.get(conn, work.bot_id))
-        spec = _check(work.bot_id, stored)
-        assert stored is not None
+        stored, spec = await self._removable(work.bot_id)
         there = await self._maker.find(stored.name)
         running = there is not None and there.state in ("running", "restarting", "paused")
         volumes = [] if spec is None else [volume.name for volume in spec.volumes]
@@ -132,20 +132,24 @@ class Removal:
         self._containers.bind(work.bot_id, None)
         await work.log(f"{work.bot_id} is removed; its history is {'kept' if keep else 'removed too'}.")
 
+    async def _removable(self, bot_id: str) -> tuple[StoredContainer, Spec | None]:
+        """Return a bot's container. Raises `Conflict` where it is not edgebotd's to remove."""
 
-def _check(bot_id: str, stored: StoredContainer | None) -> Spec | None:
-    """Return what the container was made from. Raises `Conflict` for one that is not edgebotd's to remove."""
-    if stored is None:
-        detail = f"The bot '{bot_id}' has no container here. DELETE /api/bots/{bot_id} removes it."
-        raise Conflict("no_container", detail)
-    if stored.origin == "file":
-        raise Conflict(
-            "bot_in_file", f"The bot '{bot_id}' stands in the settings file; remove it there, in [bots.{bot_id}]."
-        )
-    if stored.origin == "adopted":
-        raise Conflict(
-            "container_adopted",
-            f"The container '{stored.name}' was there before edgebotd, and stays. DELETE /api/bots/{bot_id} forgets the"
-            " bot.",
-        )
-    return Spec.model_validate(stored.spec) if stored.spec else None
+        def read(conn: sqlite3.Connection) -> tuple[StoredContainer | None, StoredBot | None]:
+            return rows.get(conn, bot_id), bot_rows.get(conn, bot_id)
+
+        stored, bot = await self._database.read(read)
+        if stored is None:
+            detail = f"The bot '{bot_id}' has no container here. DELETE /api/bots/{bot_id} removes it."
+            raise Conflict("no_container", detail)
+        if stored.origin == "file" or (bot is not None and bot.origin == "file"):
+            raise Conflict(
+                "bot_in_file", f"The bot '{bot_id}' stands in the settings file; remove it there, in [bots.{bot_id}]."
+            )
+        if stored.origin == "adopted":
+            raise Conflict(
+                "container_adopted",
+                f"The container '{stored.name}' was there before edgebotd, and stays. DELETE /api/bots/{bot_id} forgets"
+                " the bot.",
+            )
+        return stored, Spec.model_validate(stored.spec) if stored.spec else None

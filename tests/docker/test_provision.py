@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from edgebotd.docker.answers import ExecResult
 from edgebotd.docker.errors import EngineError, Trouble
-from edgebotd.docker.house import Docker
-from edgebotd.docker.operations import Step, Work
 from edgebotd.docker.spec import BOT_LABEL, INSTALLATION_LABEL, OPERATION_LABEL
 from edgebotd.errors import Conflict, Invalid, Problem
 from edgebotd.protocol.run import Verdict
 from tests.docker.house import INSTALLATION, docker_on
-from tests.docker.yard import ACTOR, IMAGE, PAIRING, STEPS, begun, make, open_yard, texts
+from tests.docker.yard import ACTOR, IMAGE, PAIRING, STEPS, begun, hang_after, make, open_yard, texts
 
 
 async def test_a_bot_is_made_paired_and_greeted(autojump_clock: MockClock) -> None:
@@ -285,7 +282,7 @@ async def test_a_failed_one_is_tried_again_with_the_same_request(autojump_clock:
 @pytest.mark.parametrize("step", STEPS)
 async def test_cancelled_in_any_step_nothing_is_left(autojump_clock: MockClock, step: str) -> None:
     async with open_yard() as yard, yard.life() as docker:
-        _hang_after(docker, step)
+        hang_after(docker, step)
         operation = await begun(docker)
         await trio.sleep(30)
         await docker.operations.cancel(operation.id)
@@ -293,19 +290,6 @@ async def test_cancelled_in_any_step_nothing_is_left(autojump_clock: MockClock, 
         assert (ended.state, ended.step) == ("cancelled", step)
         await yard.is_clean()
         assert docker.containers.of_bot("atlas") is None
-
-
-def _hang_after(docker: Docker, name: str) -> None:
-    """Have a step do what it does and then not end."""
-
-    def hanging(step: Step) -> Step:
-        async def run(work: Work) -> None:
-            await step.run(work)
-            await trio.sleep_forever()
-
-        return dataclasses.replace(step, run=run) if step.name == name else step
-
-    docker.operations.register("create", [hanging(step) for step in docker.operations.kinds["create"]])
 
 
 @pytest.mark.parametrize("checkpoints", range(0, 120, 7))

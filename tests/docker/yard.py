@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import math
 import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +17,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from edgebotd.config import DockerSettings
 from edgebotd.docker.house import Docker
+from edgebotd.docker.operations import Step, Work
 from edgebotd.docker.provision import ProvisionRequest
 from edgebotd.docker.spec import STATE_PATH
 from edgebotd.hub.hub import Hub
@@ -94,3 +97,16 @@ async def begun(docker: Docker, **more: Any) -> Operation:
 
 async def texts(docker: Docker, operation: Operation) -> list[str]:
     return [line.text for line in (await docker.operations.get(operation.id))[1]]
+
+
+def hang_after(docker: Docker, name: str, kind: str = "create") -> None:
+    """Have a step do what it does and then not end."""
+
+    def hanging(step: Step) -> Step:
+        async def run(work: Work) -> None:
+            await step.run(work)
+            await trio.sleep_forever()
+
+        return dataclasses.replace(step, run=run, seconds=math.inf) if step.name == name else step
+
+    docker.operations.register(kind, [hanging(step) for step in docker.operations.kinds[kind]])
