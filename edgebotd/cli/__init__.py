@@ -24,7 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("init:init", "Write a configuration and print the link that makes the first administrator."),
     "check": ("check:check", "Say whether the daemon would start, and what is wrong."),
     "status": ("status:status", "Show how the daemon is."),
-    "bots": ("bots:bots", "List, show, create, connect and remove bots."),
+    "bots": ("bots:bots", "List, show, create, connect, adopt and remove bots."),
     "operations": ("operations:operations", "Show the work on bots' containers."),
     "chat": ("chat:chat", "Talk to a bot."),
     "history": ("messages:history", "Show what was said."),

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from edgebotd.cli import containers
+from edgebotd.cli.adopt import adopt
 from edgebotd.cli.output import age, clean, json_option, note, print_fields, print_json, print_table, size
 from edgebotd.cli.provision import create, recreate
 from edgebotd.cli.status import BOT_HEADS, bot_row
@@ -17,10 +18,10 @@ from edgebotd.cli.target import Target
 
 @click.group()
 def bots() -> None:
-    """List, show, create, connect, edit and remove bots; start and stop their containers."""
+    """List, show, create, adopt, connect, edit and remove bots; start and stop their containers."""
 
 
-for _command in (containers.start, containers.stop, containers.restart, containers.logs, containers.crashes):
+for _command in (containers.start, containers.stop, containers.restart, containers.logs, containers.crashes, adopt):
     bots.add_command(_command)
 
 
@@ -132,7 +133,8 @@ def connect(
     BOT is its id for ever: 1 to 32 of a-z, 0-9 and -. The token never stands on the command line, where other users of
     the machine could read it.
     """
-    body = {"id": bot, "kind": kind, **_settings(url, name, _token(token_file, ask_token), agent, model, system_prompt)}
+    token = ask_for_token(token_file, ask_token)
+    body = {"id": bot, "kind": kind, **_settings(url, name, token, agent, model, system_prompt)}
     with target.client() as client:
         answer = client.post("/api/bots/connect", body)
     _print_verdict(bot, answer, as_json)
@@ -159,7 +161,7 @@ def edit(
     """
     from edgebotd.cli.client import path
 
-    body = _settings(url, name, _token(token_file, ask_token), agent, model, system_prompt)
+    body = _settings(url, name, ask_for_token(token_file, ask_token), agent, model, system_prompt)
     if not body:
         raise click.UsageError("Say what to change, such as --token-file or --url.")
     with target.client() as client:
@@ -167,7 +169,7 @@ def edit(
     _print_verdict(bot, answer, as_json)
 
 
-def _token(token_file: Any, ask: bool) -> str | None:
+def ask_for_token(token_file: Any, ask: bool) -> str | None:
     if token_file is not None and ask:
         raise click.UsageError("--token-file and --ask-token exclude each other.")
     token: str | None = token_file.read().strip() if token_file is not None else None

@@ -22,6 +22,7 @@ from edgebotd.web.hosts import Hosts
 from edgebotd.web.openapi import describe
 from edgebotd.web.policy import POLICIES, Body, Policy, Surface, Table
 from edgebotd.web.route import Reply, Route
+from edgebotd.web.routes.adopt import AdoptRoutes
 from edgebotd.web.routes.alerts import AlertRoutes
 from edgebotd.web.routes.bots import BotRoutes
 from edgebotd.web.routes.chat import ChatRoutes
@@ -159,6 +160,7 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
         *AlertRoutes(services).routes(),
         *LifecycleRoutes(services).routes(),
         *OperationRoutes(services).routes(),
+        *AdoptRoutes(services).routes(),
         *chat.routes(),
     ]
     by_key = {(route.method, route.path): route for route in routes}

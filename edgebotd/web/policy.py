@@ -139,6 +139,8 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("GET", "/api/bots", Need.SIGNED_IN),
     Policy("POST", "/api/bots", Need.ADMIN, Body.SMALL),
     Policy("POST", "/api/bots/connect", Need.ADMIN, Body.SMALL),
+    Policy("GET", "/api/adoptable", Need.ADMIN),
+    Policy("POST", "/api/bots/adopt", Need.ADMIN, Body.SMALL),
     Policy("GET", _BOT, Need.VIEW),
     Policy("PATCH", _BOT, Need.ADMIN, Body.SMALL),
     Policy("DELETE", _BOT, Need.ADMIN, Body.SMALL),

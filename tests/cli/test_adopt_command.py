@@ -1,0 +1,101 @@
+"""`bots adopt` against a daemon's stand-in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.cli.daemon import Script
+
+CLAW: dict[str, Any] = {
+    "kind": "container",
+    "container": "claw-gateway-1",
+    "suggestedId": "claw",
+    "botId": None,
+    "why": ["its image is ghcr.io/openclaw/openclaw:2026.9.6", "it has the port 18789"],
+    "url": "ws://127.0.0.1:18789",
+    "reachable": True,
+    "obstacle": None,
+    "notes": [],
+    "violations": ["It may take all of this machine's memory."],
+    "config": [],
+}
+HOST = {
+    **CLAW,
+    "kind": "host",
+    "container": None,
+    "suggestedId": "openclaw",
+    "url": None,
+    "reachable": False,
+    "obstacle": "Nothing listens.",
+    "violations": [],
+}
+
+
+@pytest.fixture(autouse=True)
+def offered(script: Script) -> None:
+    script.answers["GET", "/api/adoptable"] = (200, {"items": [CLAW, HOST], "detail": None})
+
+
+def test_what_could_be_adopted_is_listed_with_what_is_in_the_way(command: Command, script: Script) -> None:
+    assert command("bots", "adopt").stdout.splitlines() == [
+        "claw-gateway-1",
+        "  looks like a gateway: its image is ghcr.io/openclaw/openclaw:2026.9.6, it has the port 18789",
+        "  ws://127.0.0.1:18789: answers",
+        "  stays as it is: It may take all of this machine's memory.",
+        "this machine itself (--host)",
+        "  looks like a gateway: its image is ghcr.io/openclaw/openclaw:2026.9.6, it has the port 18789",
+        "  first: Nothing listens.",
+    ]
+    script.answers["GET", "/api/adoptable"] = (200, {"items": [], "detail": "The engine is down."})
+    result = command("bots", "adopt")
+    assert "The engine is down." in result.stderr and "`edgebotd bots connect`" in result.stdout
+
+
+def test_adopting_shows_the_log_and_how_it_ended(command: Command, script: Script) -> None:
+    script.answers["POST", "/api/bots/adopt"] = (202, {"operationId": "op_1", "botId": "claw"})
+    lines = [{"number": 1, "at": 1, "step": "find", "text": "begins"}]
+    states = ["running", "running", "succeeded"]
+
+    def operation(request: object) -> tuple[int, object]:
+        lines.append({"number": len(lines) + 1, "at": 1, "step": "pair", "text": f"line {len(lines)}"})
+        return 200, {"id": "op_1", "state": states.pop(0), "reason": None, "lines": lines}
+
+    script.answers["GET", "/api/operations/op_1"] = operation
+    result = command("bots", "adopt", "claw-gateway-1", "--token-file", "-", input="tok\n")
+    assert script.seen("POST", "/api/bots/adopt")[0].body == {
+        "id": "claw",
+        "container": "claw-gateway-1",
+        "token": "tok",
+    }
+    assert result.stdout.splitlines() == [
+        "  find: begins",
+        "  pair: line 1",
+        "  pair: line 2",
+        "  pair: line 3",
+        "claw is adopted; `edgebotd chat claw` talks to it.",
+    ]
+
+
+def test_one_that_failed_says_why(command: Command, script: Script) -> None:
+    script.answers["POST", "/api/bots/adopt"] = (202, {"operationId": "op_1", "botId": "me"})
+    ended = {"id": "op_1", "state": "failed", "reason": "The token is wrong.", "lines": []}
+    script.answers["GET", "/api/operations/op_1"] = (200, ended)
+    result = command("bots", "adopt", "--host", "--id", "me", "--as", "Me", "--read-token")
+    assert script.seen("POST", "/api/bots/adopt")[0].body == {"id": "me", "name": "Me", "readToken": True}
+    assert (result.exit_code, result.stderr) == (1, "me was not adopted: The token is wrong.\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["claw"],
+        ["claw", "--host", "--read-token"],
+        ["claw", "--read-token", "--token-file", "-"],
+        ["claw", "--ask-token", "--token-file", "-"],
+    ],
+)
+def test_where_the_token_comes_from_is_said_once(command: Command, arguments: list[str]) -> None:
+    assert command("bots", "adopt", *arguments, input="tok\n").exit_code == 2
