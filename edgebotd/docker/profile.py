@@ -87,6 +87,8 @@ def body(
         "StopTimeout": math.ceil(settings.drain_seconds),
         "HostConfig": host,
     }
+    if spec.command:
+        made["Cmd"] = list(spec.command)
     if spec.network == "bridge":
         made["ExposedPorts"] = {INSIDE: {}}
         host["PortBindings"] = {INSIDE: [{"HostIp": LOOPBACK, "HostPort": str(spec.port)}]}
@@ -97,7 +99,7 @@ def body(
         )
     else:
         # The image's own listens, and looks, at 18789, where another bot may be.
-        made["Cmd"] = ["node", "dist/index.js", "gateway", "--bind", "loopback", "--port", str(spec.port)]
+        made.setdefault("Cmd", _command(spec.port))
         made["Healthcheck"] = {"Test": ["CMD", "node", "-e", _HEALTH.format(port=spec.port)]}
     check_body(made, settings=settings, spec=spec)
     return made
@@ -115,6 +117,10 @@ def _environment(spec: Spec, secrets: Mapping[str, SecretStr]) -> dict[str, str]
             raise Conflict("secret_missing", f"There is no secret '{secret}'. Name its file in docker.secrets.")
         values[name] = secrets[secret].get_secret_value()
     return values
+
+
+def _command(port: int) -> list[str]:
+    return ["node", "dist/index.js", "gateway", "--bind", "loopback", "--port", str(port)]
 
 
 def _volume(name: str, path: str) -> dict[str, Any]:

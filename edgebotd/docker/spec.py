@@ -58,6 +58,7 @@ class Spec(Model):
         port: on 127.0.0.1 of this machine, for the gateway's 18789.
         environment: plain values; `secret_environment`: names of secrets, looked up when the container is made.
         read_only: the image's own files cannot be changed.
+        command: in place of the image's own; empty: the image's.
     """
 
     image: str
@@ -69,6 +70,7 @@ class Spec(Model):
     environment: dict[EnvironmentName, EnvironmentText] = Field(default_factory=dict)
     secret_environment: dict[EnvironmentName, SecretName] = Field(default_factory=dict)
     read_only: bool = True
+    command: Annotated[tuple[EnvironmentText, ...], Field(max_length=64)] = ()
 
 
 def container_name(bot_id: str) -> str:

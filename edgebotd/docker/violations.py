@@ -334,6 +334,8 @@ def _differences(container: Container, bot_id: str | None, spec: Spec) -> Iterat
         yield f"It is made from {container.image}, not from {spec.pinned}."
     if container.labels.get(BOT_LABEL) != bot_id:
         yield "Its labels do not say whose it is."
+    if spec.command and tuple(strings(config.get("Cmd"))) != spec.command:
+        yield "Its command is not the one that its spec says."
     policy = string(mapping(host.get("RestartPolicy")).get("Name"))
     if policy != RESTART:
         yield f"The engine does not restart it as the profile says ({RESTART})."
