@@ -59,7 +59,8 @@ async def test_a_gateway_that_starts_is_waited_for_and_then_approved(
     work: Work, told: list[str], autojump_clock: object
 ) -> None:
     starting = Verdict(False, "restarting", "The gateway starts.")
-    bots = FakeBots(verdicts=[starting, starting, ASKS, CONNECTED])
+    by_health = Verdict(False, "container_starting", "Its container is starting.")
+    bots = FakeBots(verdicts=[starting, starting, by_health, ASKS, CONNECTED])
     the_engine, commands = engine(ExecResult(0, "{}", ""))
     await pair(work, bots, the_engine, "c" * 64)
     assert commands.run_ == [[*APPROVE[0], REQUEST]]
