@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import click
 
 from edgebotd.cli.output import clean, json_option, note, print_json
 from edgebotd.cli.target import Target
-
-if TYPE_CHECKING:
-    from edgebotd.cli.client import Client
-
-LOOK_SECONDS: Final = 0.5
 
 
 @click.command()
@@ -43,6 +36,7 @@ def adopt(
     edgebotd connects to it and pairs. How it runs stays as it is; nothing is restarted.
     """
     from edgebotd.cli.bots import ask_for_token
+    from edgebotd.cli.operations import watch
 
     if name is not None and host:
         raise click.UsageError("A container's NAME and --host exclude each other.")
@@ -60,16 +54,7 @@ def adopt(
         body = {key: value for key, value in body.items() if value is not None}
         if read_token:
             body["readToken"] = True
-        begun = client.post("/api/bots/adopt", body)
-        ended = _follow(client, begun["operationId"], as_json)
-    if as_json:
-        print_json(ended)
-    elif ended["state"] == "succeeded":
-        click.echo(f"{begun['botId']} is adopted; `edgebotd chat {begun['botId']}` talks to it.")
-    if ended["state"] != "succeeded":
-        if not as_json:
-            note(f"{begun['botId']} was not adopted: {ended.get('reason')}")
-        sys.exit(1)
+        watch(client, lambda: dict(client.post("/api/bots/adopt", body)), as_json=as_json)
 
 
 def _one_of(items: list[dict[str, Any]], name: str | None) -> dict[str, Any]:
@@ -103,19 +88,3 @@ def _lines(item: dict[str, Any]) -> list[str]:
         lines.append(f"first: {item['obstacle']}")
     lines += [*item["notes"], *(f"stays as it is: {text}" for text in item["violations"])]
     return [lines[0], *(f"  {line}" for line in lines[1:])]
-
-
-def _follow(client: Client, operation_id: str, quiet: bool) -> dict[str, Any]:
-    """Show an operation's log until it ends, and return it."""
-    from edgebotd.cli.client import path
-
-    told = 0
-    while True:
-        operation = client.get(path("/api/operations/{}", operation_id))
-        for line in operation.get("lines", ())[told:]:
-            told += 1
-            if not quiet:
-                click.echo(clean(f"  {line['step']}: {line['text']}"))
-        if operation["state"] in ("succeeded", "failed", "cancelled"):
-            return dict(operation)
-        time.sleep(LOOK_SECONDS)

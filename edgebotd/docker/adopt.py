@@ -138,7 +138,7 @@ class Adopting:
             if (token := self._tokens.get(word)) is None:
                 raise Conflict(
                     "token_gone",
-                    "edgebotd has started again; the token that was given is kept nowhere. Adopt it anew.",
+                    "The token that was given is kept nowhere between two attempts. Adopt it anew.",
                 )
             return token
         found = await self._found(work.request["container"])

@@ -6,23 +6,17 @@ import dataclasses
 
 from edgebotd.docker.adopt import AdoptRequest
 from edgebotd.docker.candidates import AdoptableList
-from edgebotd.events import BotId, Model
 from edgebotd.web.route import Call, Route, route
+from edgebotd.web.routes.operations import OperationRoutes, OperationRow
 from edgebotd.web.services import Services
-
-
-class AdoptAnswer(Model):
-    """What has begun: `GET /api/operations/{operationId}` and `provision-log` tell how far it is."""
-
-    operation_id: str
-    bot_id: BotId
 
 
 class AdoptRoutes:
     """Handlers."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        self._adopting = services.docker.adopting
+        self._row = OperationRoutes(services).row
 
     def routes(self) -> list[Route]:
         """Return the rows."""
@@ -33,9 +27,8 @@ class AdoptRoutes:
 
     async def list_adoptable(self, call: Call) -> AdoptableList:
         """List what looks like an OpenClaw gateway, in the engine's containers and on this machine itself."""
-        return await self._services.docker.adopting.candidates.all()
+        return await self._adopting.candidates.all()
 
-    async def adopt(self, call: Call, body: AdoptRequest) -> AdoptAnswer:
+    async def adopt(self, call: Call, body: AdoptRequest) -> OperationRow:
         """Begin to adopt a gateway: connect to it and pair. Nothing about how it runs is changed."""
-        begun = await self._services.docker.adopting.begin(body, dataclasses.asdict(call.actor))
-        return AdoptAnswer(operation_id=begun.id, bot_id=begun.bot_id)
+        return self._row(await self._adopting.begin(body, dataclasses.asdict(call.actor)))

@@ -90,22 +90,22 @@ class OperationRoutes:
 
     async def create(self, call: Call, body: ProvisionRequest) -> OperationRow:
         """Make a bot with a container of its own; the answer comes at once, the work goes on."""
-        return self._row(await self._docker.provisioning.begin(body, dataclasses.asdict(call.actor)))
+        return self.row(await self._docker.provisioning.begin(body, dataclasses.asdict(call.actor)))
 
     async def recreate(self, call: Call) -> OperationRow:
         """Make a bot's container anew from what it was made from, with the same volumes."""
         actor = dataclasses.asdict(call.actor)
-        return self._row(await self._docker.recreating.begin(call.parameters["bot_id"], actor))
+        return self.row(await self._docker.recreating.begin(call.parameters["bot_id"], actor))
 
     async def remove(self, call: Call, body: RemoveRequest) -> OperationRow:
         """Take a bot away with its container; its messages and its volumes stay unless it is said otherwise."""
         actor = dataclasses.asdict(call.actor)
-        return self._row(await self._docker.removal.begin(call.parameters["bot_id"], body, actor))
+        return self.row(await self._docker.removal.begin(call.parameters["bot_id"], body, actor))
 
     async def list_operations(self, call: Call, query: OperationQuery) -> OperationList:
         """List the newest operations."""
         found = await self._docker.operations.newest(query.bot_id, query.limit)
-        return OperationList(items=tuple(map(self._row, found)))
+        return OperationList(items=tuple(map(self.row, found)))
 
     async def show(self, call: Call) -> OperationDetail:
         """Show an operation with its log."""
@@ -125,13 +125,14 @@ class OperationRoutes:
     async def retry(self, call: Call) -> OperationRow:
         """Begin an operation that failed anew, with the same request."""
         actor = dataclasses.asdict(call.actor)
-        return self._row(await self._docker.operations.retry(call.parameters["operation_id"], actor))
+        return self.row(await self._docker.operations.retry(call.parameters["operation_id"], actor))
 
     async def _detail(self, operation_id: str) -> OperationDetail:
         operation, lines = await self._docker.operations.get(operation_id)
-        return OperationDetail(**dict(self._row(operation)), lines=tuple(map(_line, lines)))
+        return OperationDetail(**dict(self.row(operation)), lines=tuple(map(_line, lines)))
 
-    def _row(self, operation: Operation) -> OperationRow:
+    def row(self, operation: Operation) -> OperationRow:
+        """Return an operation as it is shown."""
         return OperationRow(
             id=operation.id,
             bot_id=operation.bot_id,
