@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -88,3 +89,41 @@ def _lines(item: dict[str, Any]) -> list[str]:
         lines.append(f"first: {item['obstacle']}")
     lines += [*item["notes"], *(f"stays as it is: {text}" for text in item["violations"])]
     return [lines[0], *(f"  {line}" for line in lines[1:])]
+
+
+@click.command("take-over")
+@click.argument("bot")
+@click.option("--yes", is_flag=True, help="Accept what it would lose; do not ask.")
+@json_option
+@click.pass_obj
+def take_over(target: Target, bot: str, yes: bool, as_json: bool) -> None:
+    """Let edgebotd make an adopted container anew when it is asked to. Until then the container stays as it is."""
+    from edgebotd.cli.client import path
+
+    place = path("/api/bots/{}/container/take-over", bot)
+    with target.client() as client:
+        plan = client.get(place)
+        if not plan["taken"] and not plan["obstacles"]:
+            if not as_json:
+                _print_plan(plan)
+            if plan["loses"] and not yes:
+                if not sys.stdin.isatty():
+                    raise click.UsageError("It would lose something when it is made anew; say --yes.")
+                click.confirm("Take it over?", abort=True, err=True)
+            plan = client.post(place, {"accepted": plan["loses"]})
+    if as_json:
+        print_json(plan)
+    elif plan["taken"]:
+        click.echo(f"{bot} is taken over; `edgebotd bots recreate {bot}` makes its container anew.")
+    else:
+        _print_plan(plan)
+    if not plan["taken"]:
+        sys.exit(1)
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    for heading, name in (("Made anew, it keeps", "keeps"), ("and is otherwise", "loses"), ("First", "obstacles")):
+        if plan[name]:
+            click.echo(f"{heading}:")
+            for text in plan[name]:
+                click.echo(clean(f"  {text}"))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from edgebotd.cli import containers
-from edgebotd.cli.adopt import adopt
+from edgebotd.cli.adopt import adopt, take_over
 from edgebotd.cli.output import age, clean, json_option, note, print_fields, print_json, print_table, size
 from edgebotd.cli.provision import create, recreate
 from edgebotd.cli.status import BOT_HEADS, bot_row
@@ -21,8 +21,10 @@ def bots() -> None:
     """List, show, create, adopt, connect, edit and remove bots; start and stop their containers."""
 
 
-for _command in (containers.start, containers.stop, containers.restart, containers.logs, containers.crashes, adopt):
+for _command in (containers.start, containers.stop, containers.restart, containers.logs, containers.crashes):
     bots.add_command(_command)
+bots.add_command(adopt)
+bots.add_command(take_over)
 
 
 @bots.command("list")

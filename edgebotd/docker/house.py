@@ -30,6 +30,7 @@ from edgebotd.docker.provision import Provisioning
 from edgebotd.docker.recreate import Recreating
 from edgebotd.docker.removal import Removal
 from edgebotd.docker.sampling import Sampling
+from edgebotd.docker.taking import Taking
 from edgebotd.docker.violations import check_body
 from edgebotd.events import ALL
 from edgebotd.hub.hub import Hub
@@ -61,6 +62,7 @@ class Docker:
     drift: Drift
     adopting: Adopting
     sampling: Sampling
+    taking: Taking
 
     async def run(self) -> None:
         """Keep what is known true; a job of the supervisor's."""
@@ -147,6 +149,7 @@ async def open_docker(
             drift,
             adopting,
             Sampling(containers, database, hub, now),
+            Taking(database, containers, settings),
         )
         nursery.cancel_scope.cancel()
 

@@ -141,6 +141,8 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("POST", "/api/bots/connect", Need.ADMIN, Body.SMALL),
     Policy("GET", "/api/adoptable", Need.ADMIN),
     Policy("POST", "/api/bots/adopt", Need.ADMIN, Body.SMALL),
+    Policy("GET", _BOT + "/container/take-over", Need.ADMIN),
+    Policy("POST", _BOT + "/container/take-over", Need.ADMIN, Body.SMALL),
     Policy("GET", _BOT, Need.VIEW),
     Policy("PATCH", _BOT, Need.ADMIN, Body.SMALL),
     Policy("DELETE", _BOT, Need.ADMIN, Body.SMALL),

@@ -86,3 +86,30 @@ def test_the_gateway_of_the_machine_itself_is_meant_by_an_option(command: Comman
 )
 def test_where_the_token_comes_from_is_said_once(command: Command, arguments: list[str]) -> None:
     assert command("bots", "adopt", *arguments, input="tok\n").exit_code == 2
+
+
+PLACE = "/api/bots/atlas/container/take-over"
+PLAN: dict[str, Any] = {"keeps": ["the port 18789"], "loses": ["Its labels x."], "obstacles": [], "taken": False}
+
+
+def test_taking_over_accepts_what_was_shown(command: Command, script: Script) -> None:
+    script.answers["GET", PLACE] = (200, PLAN)
+    script.answers["POST", PLACE] = (200, {**PLAN, "taken": True})
+    assert command("bots", "take-over", "atlas").exit_code == 2
+    assert not script.seen("POST", PLACE)
+    result = command("bots", "take-over", "atlas", "--yes")
+    assert script.seen("POST", PLACE)[0].body == {"accepted": ["Its labels x."]}
+    assert result.stdout.splitlines() == [
+        "Made anew, it keeps:",
+        "  the port 18789",
+        "and is otherwise:",
+        "  Its labels x.",
+        "atlas is taken over; `edgebotd bots recreate atlas` makes its container anew.",
+    ]
+
+
+def test_what_has_to_be_done_before_is_told(command: Command, script: Script) -> None:
+    script.answers["GET", PLACE] = (200, {**PLAN, "obstacles": ["Its state would be lost."]})
+    result = command("bots", "take-over", "atlas", "--yes")
+    assert result.exit_code == 1 and "First:\n  Its state would be lost." in result.stdout
+    assert not script.seen("POST", PLACE)

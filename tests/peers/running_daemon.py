@@ -129,9 +129,7 @@ class Daemon:
         self.socket = folder / "socket"
         arguments = ["run", "--config", str(folder / "edgebotd.toml")]
         if before or enter:
-            entry = ["-c", f"{before}
-from edgebotd.__main__ import main
-main()"] if before else ["-m", "edgebotd"]
+            entry = ["-c", f"{before}\nfrom edgebotd.__main__ import main\nmain()"] if before else ["-m", "edgebotd"]
             cold = [*enter, sys.executable, *entry]
             self.program = Program([*cold, *arguments], env=dict(os.environ), log=folder / "log")
         else:
