@@ -137,6 +137,31 @@ def _drifts(event: dict[str, Any]) -> bool:
     return any(one.get("botId") == "claw" and one.get("drift") for one in containers)
 
 
+@pytest.mark.heavy  # 60 s: the gateway is started twice
+async def test_taken_over_and_made_anew_it_is_as_edgebotds_own(
+    published: tuple[DockerEngine, int], tmp_path: Path
+) -> None:
+    async with open_house(published, tmp_path) as (daemon, channel, engine):
+        wanted = {"id": "claw", "container": NAME, "readToken": True}
+        begun = (await daemon.ask("POST", "/api/bots/adopt", wanted)).json()
+        assert (await ended(channel, begun["id"]))["ok"]
+        place = "/api/bots/claw/container/take-over"
+        plan = (await daemon.ask("GET", place)).json()
+        assert plan["obstacles"] == [] and f"the volume claw at {STATE}" in plan["keeps"]
+        assert (await daemon.ask("POST", place, {"accepted": plan["loses"]})).json()["taken"]
+        begun = (await daemon.ask("POST", "/api/bots/claw/container/recreate", {})).json()
+        done = await ended(channel, begun["id"])
+        assert done["ok"], (done["reason"], [event["text"] for event in channel.of("provision-log")])
+        made = inspected(engine)["HostConfig"]
+        assert (made["CapDrop"], made["ReadonlyRootfs"], made["PidsLimit"]) == (["ALL"], True, 512)
+        # The pairing is in the volume, and so is what was said.
+        sent = await daemon.send("[[say anew]]", "anew-1")
+        assert await channel.ended(sent["runId"]) == "finished"
+        last = channel.of("docker:status")[-1]["containers"]
+        assert [one.get("drift", []) for one in last if one.get("botId") == "claw"] == [[]]
+
+
+@pytest.mark.heavy  # 40 s
 async def test_with_a_wrong_token_there_is_no_bot_and_the_id_is_free(
     published: tuple[DockerEngine, int], tmp_path: Path
 ) -> None:
