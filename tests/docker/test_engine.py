@@ -225,7 +225,7 @@ async def test_an_image_is_pulled_with_its_bytes_told(api: Engine) -> None:
     # By digest, which is how bots are pinned, and when it is there already.
     await api.pull(parse_reference(digest), seen.append)
     assert image.config["Labels"]["edgebotd.test"] == "1"
-    await api.removeimage_of(image.id)
+    await api.remove_image(image.id)
     with trouble(Trouble.MISSING):
         await api.image(str(big))
 
