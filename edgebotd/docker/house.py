@@ -20,6 +20,7 @@ from edgebotd.docker.containers import Change, Containers
 from edgebotd.docker.drift import Drift
 from edgebotd.docker.engine import Engine, open_engine
 from edgebotd.docker.follow import Follower
+from edgebotd.docker.images import Images
 from edgebotd.docker.lifecycle import Lifecycle
 from edgebotd.docker.log_follow import LogFollow
 from edgebotd.docker.logs import Logs
@@ -63,6 +64,7 @@ class Docker:
     adopting: Adopting
     sampling: Sampling
     taking: Taking
+    images: Images
 
     async def run(self) -> None:
         """Keep what is known true; a job of the supervisor's."""
@@ -150,6 +152,7 @@ async def open_docker(
             adopting,
             Sampling(containers, database, hub, now),
             Taking(database, containers, settings),
+            Images(containers, database, installation, now),
         )
         nursery.cancel_scope.cancel()
 

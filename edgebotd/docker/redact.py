@@ -44,12 +44,17 @@ def redact_shapes(text: str) -> str:
     return text
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name holds a secret, by what people call theirs."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def secrets_of(container: Container, names: frozenset[str]) -> list[str]:
     """Return values of an inspected container's environment that are secret by their name, or by the spec's word."""
     found = []
     for entry in sequence(mapping(container.raw.get("Config")).get("Env")):
         name, _, value = entry.partition("=") if isinstance(entry, str) else ("", "", "")
-        if len(value) >= SHORTEST and (name in names or _SECRET_NAME.search(name)):
+        if len(value) >= SHORTEST and (name in names or is_secret_name(name)):
             found.append(value)
     return found
 

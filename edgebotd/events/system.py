@@ -13,6 +13,10 @@ ContainerState = Literal[
 be there, `unknown` while the engine does not say."""
 
 
+EngineState = Literal["up", "down", "frozen", "unknown", "none"]
+"""`none`: no engine is configured, and none was found."""
+
+
 class ContainerStatus(Model):
     """One container; `bot_id` is None for one that belongs to no bot (admins only)."""
 
@@ -45,8 +49,7 @@ class ContainerStatus(Model):
 class EngineStatus(Model):
     """The container engine."""
 
-    state: Literal["up", "down", "frozen", "unknown", "none"]
-    """`none`: no engine is configured, and none was found."""
+    state: EngineState
     kind: str | None = None
     """Docker, or Podman in its place."""
     version: str | None = None

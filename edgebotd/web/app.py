@@ -27,6 +27,7 @@ from edgebotd.web.routes.alerts import AlertRoutes
 from edgebotd.web.routes.bots import BotRoutes
 from edgebotd.web.routes.chat import ChatRoutes
 from edgebotd.web.routes.config import ConfigRoutes
+from edgebotd.web.routes.containers import ContainerRoutes, docker_figures
 from edgebotd.web.routes.lifecycle import LifecycleRoutes
 from edgebotd.web.routes.operations import OperationRoutes
 from edgebotd.web.routes.page import PageRoutes
@@ -162,10 +163,12 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
         *OperationRoutes(services).routes(),
         *AdoptRoutes(services).routes(),
         *chat.routes(),
+        *ContainerRoutes(services).routes(),
     ]
     by_key = {(route.method, route.path): route for route in routes}
     check_complete(by_key, POLICIES)
     services.metrics.add_source("kind", lambda: hub_figures(services.hub))
+    services.metrics.add_source("state", lambda: docker_figures(services.docker))
     json_bytes = settings.server.max_body_bytes
     hosts = Hosts.configured(
         settings.server.public_url,

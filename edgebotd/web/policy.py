@@ -175,6 +175,13 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("GET", "/api/operations/{operation_id}", Need.ADMIN),
     Policy("POST", "/api/operations/{operation_id}/cancel", Need.ADMIN, Body.SMALL),
     Policy("POST", "/api/operations/{operation_id}/retry", Need.ADMIN, Body.SMALL),
+    # The engine and the bots' containers.
+    Policy("GET", "/api/containers", Need.ADMIN),
+    Policy("GET", _BOT + "/container", Need.VIEW),
+    Policy("GET", _BOT + "/container/usage", Need.VIEW),
+    Policy("GET", "/api/images", Need.ADMIN),
+    Policy("DELETE", "/api/images", Need.ADMIN, Body.SMALL),
+    Policy("GET", "/api/engine/disk", Need.ADMIN),
     Policy("GET", "/api/search", Need.SIGNED_IN),
     Policy("GET", "/api/attachments/{sha256}", Need.SIGNED_IN),
     Policy("GET", "/ws/bots/{bot_id}", Need.VIEW, surface=Surface.SOCKET),

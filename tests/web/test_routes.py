@@ -18,9 +18,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from edgebotd.access import Grant, Scope
 from edgebotd.protocol.fields import LAST_MILLISECOND
 from edgebotd.web.policy import POLICIES, Body, Need, Surface
+from tests.docker.fake_engine import open_fake_engine
 from tests.web.client import Answer, Client
 from tests.web.fakes import CONVERSATION_ID, FakeChat
-from tests.web.house import PASSWORD, House, open_house
+from tests.web.house import PASSWORD, Clock, House, open_house
 
 PARAMETERS = {
     "bot_id": "own",
@@ -201,7 +202,8 @@ async def test_the_openapi_document_is_whole(autojump_clock: MockClock) -> None:
 
 
 async def test_answers_are_what_the_openapi_document_says(autojump_clock: MockClock) -> None:
-    async with open_house() as house:
+    clock = Clock()
+    async with open_fake_engine(clock) as engine, open_house(clock=clock, engine=engine) as house:
         admin = await admin_of(house)
         document = (await admin.get("/api/openapi.json")).json
         for policy in ROWS:
@@ -266,7 +268,7 @@ async def test_metrics_need_a_credential_and_name_nobody(autojump_clock: MockClo
         text = (await admin.get("/metrics")).body.decode()
         assert 'edgebotd_http_requests_total{method="GET",route="/api/bots/{bot_id}",status="200"} 1.0' in text
         assert "edgebotd_streams 0.0" in text
-        assert "ann" not in text and "own" not in re.sub(r"unknown|own_", "", text)
+        assert "ann" not in text and "own" not in re.sub(r"unknown|own_|down", "", text)
 
 
 async def test_an_attachment_that_could_run_is_a_download(autojump_clock: MockClock) -> None:

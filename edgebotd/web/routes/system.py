@@ -11,12 +11,13 @@ from pydantic import Field
 from edgebotd import __version__
 from edgebotd.access import Grant
 from edgebotd.errors import Problem
-from edgebotd.events import AtMs, BotId, BotSummary, Model, catalogue_schema
+from edgebotd.events import AtMs, BotId, BotSummary, EngineStatus, Model, catalogue_schema
 from edgebotd.hub.hub import Hub
 from edgebotd.hub.request import StreamRequest
 from edgebotd.web import metrics
 from edgebotd.web.metrics import Figures
 from edgebotd.web.route import Call, Reply, Route, route
+from edgebotd.web.routes.containers import states_of
 from edgebotd.web.services import Services
 
 MAX_POLL_SECONDS = 55
@@ -37,7 +38,10 @@ class Status(Model):
     now_at: AtMs
     bots: list[BotSummary]
     streams: int | None = None
-    """For administrators, as `health`."""
+    """For administrators, as the rest."""
+    engine: EngineStatus | None = None
+    containers: dict[str, int] | None = None
+    """State -> how many of the bots' containers are in it."""
     health: dict[str, Any] | None = None
 
 
@@ -119,12 +123,15 @@ class SystemRoutes:
     async def status(self, call: Call) -> Status:
         """Tell what runs and how each bot is."""
         services, principal = self._services, call.principal
+        docker = services.docker.containers.status() if principal.admin else None
         return Status(
             version=__version__,
             started_at=services.started_at,
             now_at=services.now(),
             bots=services.registry.listed(principal),
             streams=services.hub.stream_count if principal.admin else None,
+            engine=None if docker is None else docker.engine,
+            containers=None if docker is None else states_of(docker),
             health=dict(services.health()) if principal.admin else None,
         )
 
