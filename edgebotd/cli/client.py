@@ -111,9 +111,9 @@ class Client:
         """PATCH JSON."""
         return self._call("PATCH", path, json=body)
 
-    def delete(self, path: str, **query: Any) -> Any:
-        """DELETE."""
-        return self._call("DELETE", path, params=query)
+    def delete(self, path: str, body: Any = None, **query: Any) -> Any:
+        """DELETE, with JSON where the path does not say what."""
+        return self._call("DELETE", path, params=query, **({} if body is None else {"json": body}))
 
     def pages(self, path: str, *, limit: int, **query: Any) -> Iterator[dict[str, Any]]:
         """Yield up to `limit` items of a list, over its pages, newest first."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edgebotd.cli.engine import engine_words
 from edgebotd.cli.output import age, clean, json_option, print_fields, print_json, print_table, size, span
 from edgebotd.cli.target import Target
 
@@ -39,6 +40,8 @@ def status(target: Target, as_json: bool) -> None:
             "version": answer.get("version"),
             "running": span((answer.get("nowAt", time.time() * 1000) - answer["startedAt"]) / 1000),
             "streams": answer.get("streams"),
+            "engine": engine_words(answer["engine"]) if answer.get("engine") else None,
+            "containers": ", ".join(f"{count} {state}" for state, count in (answer.get("containers") or {}).items()),
         }
     )
     for name, value in sorted((answer.get("health") or {}).items()):
