@@ -105,7 +105,7 @@ def test_every_command_of_a_sample_is_one(sample: Sample, tmp_path: Path, monkey
         command: click.Command = root
         arguments = words[: words.index(">")] if ">" in words else words
         context = click.Context(root, info_name="edgebotd")
-        while isinstance(command, click.Group):
+        while isinstance(command, click.Group) and (arguments or not command.invoke_without_command):
             with command.make_context(context.info_name, list(arguments), parent=None) as context:
                 name, found, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
             assert found is not None, f"{words}: no command {name}"
