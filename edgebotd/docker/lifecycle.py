@@ -157,13 +157,14 @@ class Lifecycle:
             changes["drain"] = "abort"
         if kind == "stop" and work.kind == "restart":
             changes["stay_down"] = True
+        # At once: whoever asked may hang up while this is stored.
         work.made.update(changes)
+        self._asked.pop(work.bot_id, trio.Event()).set()
         detail = {"operationId": work.id, "drain": "none" if halt.now else halt.drain}
         await self._database.write(
             lambda tx: self._note(tx.connection, actor, f"bot.{kind}", work.bot_id, {**detail, "again": True})
         )
         await work.keep(**changes)
-        self._asked.pop(work.bot_id, trio.Event()).set()
         return (await self._operations.get(work.id))[0]
 
     def _check(self, bot_id: str) -> None:

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 UNDO_SECONDS: Final = 120.0
 """For each step that is undone."""
+STORE_SECONDS: Final = 60.0
+"""What the disk may take for a new operation."""
 AGAIN_SECONDS: Final = 2.0
 """Pause before a step is tried again that an engine which is away made fail."""
 DISK_SECONDS: Final = 5.0
@@ -128,7 +130,13 @@ class Operations:
             rows.add(tx.connection, operation)
             self._note(tx.connection, actor, f"bot.{kind}", bot_id, {"operationId": operation.id})
 
-        await self._database.write(write)
+        # Whoever asked may hang up in the middle: the write then happens all the same, and somebody must do the work.
+        with trio.move_on_after(STORE_SECONDS, shield=True) as storing:
+            await self._database.write(write)
+        if storing.cancelled_caught:
+            raise Problem(
+                503, "storage_slow", "It could not be stored in time. Look at the disk; the next start goes on."
+            )
         self._start(operation)
         return operation
 

@@ -231,6 +231,20 @@ async def test_a_cancelled_drain_leaves_the_bot_as_it_was(autojump_clock: MockCl
         assert (scout.bots.held["scout"], await scout.wanted()) == (None, "running")
 
 
+async def test_who_hangs_up_has_asked_all_the_same(autojump_clock: MockClock) -> None:
+    async with open_scout(stop_seconds=None) as scout:
+        scout.bots.run("scout", 1)
+        for halt in (Halt(), Halt(now=True)):
+            began = trio.current_time()
+            with trio.CancelScope() as gone:
+                gone.cancel()
+                await scout.docker.lifecycle.stop("scout", halt, ANN)
+            await trio.sleep(1)
+            assert scout.status().state == "stopping"
+        await scout.until("exited")
+        assert trio.current_time() - began < 12
+
+
 @pytest.mark.parametrize("after", [2.0, 100.0])
 async def test_the_next_life_goes_on_with_a_stop(after: float, autojump_clock: MockClock) -> None:
     async with open_store() as (database, hub), open_fake_engine(now) as engine:
