@@ -135,7 +135,7 @@ class Operations:
             await self._database.write(write)
         if storing.cancelled_caught:
             raise Problem(
-                503, "storage_slow", "It could not be stored in time. Look at the disk; the next start goes on."
+                503, "storage_slow", "It could not be stored in time. Look at the disk of the state directory."
             )
         self._start(operation)
         return operation
