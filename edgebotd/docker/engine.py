@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import trio
 
-from edgebotd.docker.answers import EngineVersion, ExecResult, Image, image_of
+from edgebotd.docker.answers import EngineVersion, ExecResult, Image, image_of, version_of
 from edgebotd.docker.errors import EngineError, Trouble, lost
 from edgebotd.docker.transport import Transport, open_transport
 from edgebotd.protocol.docker.containers import (
@@ -32,11 +32,6 @@ from edgebotd.protocol.docker.streams import JsonLines, Output, OutputLine
 from edgebotd.protocol.docker.usage import Usage, parse_usage
 from edgebotd.protocol.fields import integer, mapping, objects, string
 
-OLDEST_API: Final = (1, 41)
-"""Docker 20.10. What it lacks is not used."""
-NEWEST_API: Final = (1, 51)
-"""What this module is written against; a newer engine still speaks it."""
-
 PING_SECONDS: Final = 5.0
 SLOW_SECONDS: Final = 120.0
 """For what takes a disk long: creating from a large image, removing, sizes of everything."""
@@ -44,7 +39,6 @@ STOP_SLACK_SECONDS: Final = 15.0
 """What the engine may take beyond the container's own time to stop."""
 PULL_SILENCE_SECONDS: Final = 120.0
 
-_VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 
 
@@ -78,32 +72,9 @@ class Engine:
             if exc.passing:
                 raise
             answer = {}
-        if "ApiVersion" not in answer:
-            raise EngineError(
-                Trouble.REFUSED, f"What listens at {self.socket} does not answer as a container engine does."
-            )
-        newest, oldest = _api(answer.get("ApiVersion")), _api(answer.get("MinAPIVersion")) or (1, 12)
-        if newest is None or newest < OLDEST_API:
-            spoken = string(answer.get("ApiVersion"))
-            raise EngineError(
-                Trouble.REFUSED, f"The engine speaks API {spoken}; 1.41 (Docker 20.10) or a newer one is needed."
-            )
-        if oldest > NEWEST_API:
-            raise EngineError(
-                Trouble.REFUSED,
-                f"The engine speaks API {oldest[0]}.{oldest[1]} and newer only, which this edgebotd does not.",
-            )
-        api = ".".join(str(number) for number in min(newest, NEWEST_API))
-        self._transport.prefix = f"/v{api}"
-        components = [string(part.get("Name")) or "" for part in objects(answer.get("Components"))]
-        podman = any("podman" in name.lower() for name in components)
-        return EngineVersion(
-            version=string(answer.get("Version")) or "unknown",
-            api=api,
-            kind="Podman" if podman else "Docker",
-            os=string(answer.get("Os")),
-            architecture=string(answer.get("Arch")),
-        )
+        agreed = version_of(answer, self.socket)
+        self._transport.prefix = f"/v{agreed.api}"
+        return agreed
 
     async def disk_use(self) -> Mapping[str, Any]:
         """Return `GET /system/df`: images, containers and volumes with their sizes."""
@@ -387,11 +358,6 @@ def _name(name: str) -> str:
     if not _ID.fullmatch(name):
         raise EngineError(Trouble.MISSING, "The engine has nothing of that name.")
     return name
-
-
-def _api(text: object) -> tuple[int, int] | None:
-    match = _VERSION.fullmatch(string(text) or "")
-    return None if match is None else (int(match[1]), int(match[2]))
 
 
 @asynccontextmanager
