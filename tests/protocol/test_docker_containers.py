@@ -55,6 +55,7 @@ def inspected(**state: Any) -> dict[str, Any]:
         ({"Status": "restarting", "ExitCode": 3}, ("restarting", None, 3)),
         ({"Status": "created", "ExitCode": 0}, ("created", None, None)),
         ({"Status": "created", "ExitCode": 127, "Error": "no such file"}, ("created", None, 127)),
+        ({"Status": "stopping"}, ("running", None, None)),
         ({"Status": "configured"}, ("created", None, None)),
         ({"Status": "something new"}, ("unknown", None, None)),
         ({"Status": None}, ("unknown", None, None)),

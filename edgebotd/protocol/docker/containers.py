@@ -22,6 +22,7 @@ _SAME: Final[Mapping[str, State]] = {
     "dead": "exited",
     "configured": "created",
     "initialized": "created",
+    "stopping": "running",
 }
 
 LIFECYCLE: Final = (
@@ -37,11 +38,12 @@ LIFECYCLE: Final = (
     "rename",
     "destroy",
     "remove",
+    "died",
     "update",
     "health_status",
 )
-"""Actions that change what a container is. The engine must be asked for these alone: each health check makes three
-events of its own, which carry its command."""
+"""Actions that change what a container is; `remove` and `died` are Podman's, which filters by the latter and then tells of
+`die`. The engine must be asked for these alone: each health check makes three events, which carry its command."""
 
 
 @dataclass(frozen=True, slots=True)
