@@ -91,15 +91,15 @@ class Adopting:
         adoptable(await self._found(request.container))
         kept: dict[str, Any] = {"container": request.container, "name": request.name or request.id}
         if request.token is not None:
-            kept["token"] = secrets.token_hex(8)
+            kept["given"] = secrets.token_hex(8)
             logs.register_secret(request.token.get_secret_value())
             while len(self._tokens) >= MOST_WAITING:
                 del self._tokens[next(iter(self._tokens))]
-            self._tokens[kept["token"]] = request.token
+            self._tokens[kept["given"]] = request.token
         try:
             return await self._operations.begin(KIND, request.id, kept, actor)
         except BaseException:
-            self._tokens.pop(kept.get("token", ""), None)
+            self._tokens.pop(kept.get("given", ""), None)
             raise
 
     async def _check_id(self, bot_id: str) -> None:
@@ -131,10 +131,10 @@ class Adopting:
     async def _token(self, work: Work) -> None:
         """Have the token in hand before anything is made."""
         await self._get_token(work)
-        await work.log("The token was given." if "token" in work.request else "The token was read.")
+        await work.log("The token was given." if "given" in work.request else "The token was read.")
 
     async def _get_token(self, work: Work) -> SecretStr:
-        if (word := work.request.get("token")) is not None:
+        if (word := work.request.get("given")) is not None:
             if (token := self._tokens.get(word)) is None:
                 raise Conflict(
                     "token_gone",
@@ -192,10 +192,10 @@ class Adopting:
 
     async def _hello(self, work: Work) -> None:
         await pairing.hello(work, self._bots)
-        self._tokens.pop(work.request.get("token", ""), None)
+        self._tokens.pop(work.request.get("given", ""), None)
 
     async def _undo_connect(self, work: Work) -> None:
-        self._tokens.pop(work.request.get("token", ""), None)
+        self._tokens.pop(work.request.get("given", ""), None)
         if "connected" not in work.made:
             return
         self._containers.bind(work.bot_id, None)

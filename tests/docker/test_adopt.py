@@ -293,7 +293,7 @@ async def test_a_token_that_cannot_be_read_ends_it_before_a_bot_is_made(
 async def test_after_a_crash_a_given_token_is_asked_for_again(autojump_clock: MockClock) -> None:
     async with open_house() as house:
         house.gateway()
-        request = {"container": "claw", "name": "Atlas", "token": "0123456789abcdef"}
+        request = {"container": "claw", "name": "Atlas", "given": "0123456789abcdef"}
         begun = await house.docker.operations.begin("adopt", "atlas", request, ACTOR)
         operation = await house.docker.operations.wait(begun.id)
         assert operation.state == "failed" and "Adopt it anew" in (operation.reason or "")
