@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+import posixpath
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -120,7 +121,7 @@ def config_paths(container: Container) -> list[str]:
         found.append(f"{folder.rstrip('/')}/{CONFIG_FILE}")
     if home := environment.get("HOME"):
         found.append(f"{home.rstrip('/')}/.openclaw/{CONFIG_FILE}")
-    found += [f"{STATE_PATH}/{CONFIG_FILE}", f"/root/.openclaw/{CONFIG_FILE}"]
+    found += [f"{STATE_PATH}/{CONFIG_FILE}", posixpath.join("/", "root", ".openclaw", CONFIG_FILE)]
     return [path for path in dict.fromkeys(found) if path.startswith("/")]
 
 

@@ -259,7 +259,7 @@ async def test_the_machine_is_not_offered_for_a_containers_port(autojump_clock: 
         house.gateway()
         house.signs = HostSigns(("127.0.0.1",))
         assert [one.kind for one in await house.items()] == ["container"]
-        house.signs = HostSigns((), (), (Path("/root/.openclaw/openclaw.json"),))
+        house.signs = HostSigns((), (), (Path("/srv/ann/.openclaw/openclaw.json"),))
         kinds = {one.kind: one for one in await house.items()}
         assert "Start the gateway" in (kinds["host"].obstacle or "")
         with pytest.raises(Conflict, match="Start the gateway"):

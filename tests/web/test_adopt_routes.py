@@ -14,7 +14,7 @@ TOKEN = "given-token-of-the-test"
 
 async def prepared(house: House) -> None:
     async def look() -> HostSigns:
-        return HostSigns((), (), (Path("/root/.openclaw/openclaw.json"),))
+        return HostSigns((), (), (Path("/srv/ann/.openclaw/openclaw.json"),))
 
     house.services.docker.adopting.candidates.look_at_host = look
     await house.user("root", admin=True)
@@ -27,7 +27,7 @@ async def test_what_could_be_adopted_is_told_without_an_engine_too(autojump_cloc
         assert answer.status == 200 and "container engine" in answer.json["detail"]
         (item,) = answer.json["items"]
         assert (item["kind"], item["suggestedId"], item["reachable"]) == ("host", "openclaw", False)
-        assert item["config"] == ["/root/.openclaw/openclaw.json"] and "Start the gateway" in item["obstacle"]
+        assert item["config"] == ["/srv/ann/.openclaw/openclaw.json"] and "Start the gateway" in item["obstacle"]
 
 
 async def test_refusals_say_what_to_do_and_no_token(autojump_clock: MockClock) -> None:
