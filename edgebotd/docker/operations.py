@@ -20,7 +20,7 @@ import trio
 
 from edgebotd.docker.errors import EngineError
 from edgebotd.docker.work import Cancelled, Step, Work
-from edgebotd.errors import Conflict, EdgebotdError, NotFound
+from edgebotd.errors import Conflict, EdgebotdError, NotFound, Problem
 from edgebotd.events import ALL, ProvisionDone, ProvisionLog
 from edgebotd.hub.hub import Hub
 from edgebotd.store import operations as rows

@@ -42,8 +42,8 @@ LIFECYCLE: Final = (
     "update",
     "health_status",
 )
-"""Actions that change what a container is; `remove` and `died` are Podman's, which filters by the latter and then tells of
-`die`. The engine must be asked for these alone: each health check makes three events, which carry its command."""
+"""Actions that change what a container is; `remove` and `died` are Podman's, which filters by the latter and tells
+of `die`. The engine must be asked for these alone: each health check makes three events, which carry its command."""
 
 
 @dataclass(frozen=True, slots=True)
