@@ -9,7 +9,7 @@ from tests.cli.conftest import Command
 from tests.cli.daemon import Script
 
 ID = "d3bedc7913af112959579b67c93987551a17bcd87c79d273d9c1227a1550905e"
-UP = {"state": "up", "kind": "Docker", "version": "20.10.24", "sinceAt": round((time.time() - 130) * 1000)}
+UP = {"state": "up", "kind": "Docker", "version": "20.10.24", "sinceAt": round((time.time() - 3.5 * 86_400) * 1000)}
 DOWN = {**UP, "state": "down", "detail": "Nothing answers at /run/docker.sock."}
 SCOUT = {"name": "edgebotd-scout", "botId": "scout", "image": "bot:1", "state": "running", "health": "healthy"}
 ENDED = {"name": "\x1b[2Jx", "botId": None, "state": "exited", "exitCode": 137, "detail": "It was killed."}
@@ -22,7 +22,7 @@ def test_containers_are_a_table_with_state_and_age(command: Command, script: Scr
     result = command("containers")
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["BOT", "CONTAINER", "STATE", "SINCE", "IMAGE", "NOTE"]
-    assert lines[1].split() == ["scout", "edgebotd-scout", "running", "(healthy)", "2", "min", "bot:1", "-"]
+    assert lines[1].split() == ["scout", "edgebotd-scout", "running", "(healthy)", "3", "d", "bot:1", "-"]
     assert "exited (137)" in lines[2] and lines[2].endswith("It was killed.") and "\x1b" not in result.stdout
     assert lines[3] == "bot:2 is on its way: 1 KiB of 2 KiB"
     assert result.stderr == ""
@@ -34,14 +34,14 @@ def test_an_engine_that_is_away_is_told_apart_from_the_table(command: Command, s
     script.answers["GET", "/api/containers"] = (200, {"engine": DOWN, "containers": [], "pulls": []})
     result = command("containers")
     assert result.exit_code == 0 and result.stdout == ""
-    assert "engine: Docker 20.10.24, down for 2 min. Nothing answers at /run/docker.sock." in result.stderr
+    assert "engine: Docker 20.10.24, down for 3 d. Nothing answers at /run/docker.sock." in result.stderr
 
 
 def test_status_shows_the_engine(command: Command, script: Script) -> None:
     answer = {"version": "1", "startedAt": 0, "bots": [], "engine": UP, "containers": {"running": 2, "exited": 1}}
     script.answers["GET", "/api/status"] = (200, answer)
     shown = command("status").stdout
-    assert "engine      Docker 20.10.24, up for 2 min" in shown
+    assert "engine      Docker 20.10.24, up for 3 d" in shown
     assert "containers  2 running, 1 exited" in shown
     script.answers["GET", "/api/status"] = (200, {**answer, "engine": None, "containers": None})
     assert "engine" not in command("status").stdout

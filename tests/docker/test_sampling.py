@@ -8,43 +8,20 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from edgebotd.access import Grant
 from edgebotd.docker.errors import EngineError, Trouble
 from edgebotd.docker.sampling import SAMPLE_SECONDS
 from edgebotd.errors import Problem
-from edgebotd.events import BotStats
-from edgebotd.hub.entry import Watched
+from edgebotd.store import containers as rows
 from edgebotd.store.containers import Sample
-from tests.bots.house import START_MS, now
+from edgebotd.store.database import Transaction
+from tests.bots.house import START_MS, now, user
 from tests.docker.fake_container import FakeContainer
+from tests.docker.gauge import Gauge
 from tests.docker.scout import NAME, Scout, open_scout
+from tests.hub.support import Client, bus
 
 DOWN = EngineError(Trouble.DOWN, "Nothing answers.")
-
-
-class Screen:
-    """What a page that watches resource use would show."""
-
-    def __init__(self, scout: Scout, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.events: list[BotStats] = []
-        self.at: list[float] = []
-        self._watched = Watched()
-        self._hub = scout.hub
-        publish = scout.hub.publish
-
-        def listen(bot_id: str, event: Any) -> None:
-            if isinstance(event, BotStats):
-                assert bot_id == event.bot_id
-                self.events.append(event)
-                self.at.append(trio.current_time())
-            publish(bot_id, event)
-
-        monkeypatch.setattr(scout.hub, "publish", listen)
-        monkeypatch.setattr(scout.hub, "watched_bots", lambda: self._watched)
-
-    def watch(self, *bots: str) -> None:
-        self._watched = Watched(frozenset(), frozenset(bots))
-        for changed in self._hub._watch_listeners:
-            changed()
 
 
 def second_bot(scout: Scout, **behaviour: object) -> FakeContainer:
@@ -61,49 +38,65 @@ async def test_it_is_told_once_a_second_while_somebody_watches(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_scout() as scout:
-        screen = Screen(scout, monkeypatch)
+        gauge = Gauge(scout.hub, monkeypatch)
         await trio.sleep(10)
-        assert screen.events == [] and scout.container.measured == 0
-        screen.watch("scout")
+        assert gauge.events == [] and scout.container.measured == 0
+        gauge.watch("scout")
         await trio.sleep(5.5)
         assert scout.container.measured == 1
-        assert [round(at - screen.at[0]) for at in screen.at] == [0, 1, 2, 3, 4, 5]
-        first, second = screen.events[:2]
+        assert [round(at - gauge.at[0]) for at in gauge.at] == [0, 1, 2, 3, 4, 5]
+        first, second = gauge.events[:2]
         assert (first.cpu_percent, first.received_per_second, first.memory_bytes) == (None, None, 100_000_000)
         assert (second.cpu_percent, second.pids, second.memory_limit_bytes) == (50, 7, 1 << 31)
         assert (second.received_per_second, second.sent_per_second) == (1000, 1000)
-        screen.watch()
+        gauge.watch()
         await wait_all_tasks_blocked()
         assert scout.container.measured == 0
-        told = len(screen.events)
+        told = len(gauge.events)
         await trio.sleep(10)
-        assert len(screen.events) == told
+        assert len(gauge.events) == told
+
+
+async def test_a_stream_that_watches_gets_it_until_it_closes(autojump_clock: MockClock) -> None:
+    async with open_scout() as scout:
+        viewer = user("ann", scout=Grant.VIEW)
+        watching, idle = Client(scout.hub, viewer), Client(scout.hub, viewer)
+        await wait_all_tasks_blocked()
+        scout.hub.watch(watching.stream_id, viewer, logs=frozenset(), stats=frozenset({"scout"}))
+        await trio.sleep(3.5)
+        told = [event for event in bus(await watching.settle()) if event["type"] == "bot-stats"]
+        assert len(told) == 4 and told[1]["cpuPercent"] == 50
+        assert "bot-stats" not in {event["type"] for event in bus(idle.read())}
+        assert scout.container.measured == 1
+        watching.close()
+        await wait_all_tasks_blocked()
+        assert scout.container.measured == 0
 
 
 async def test_it_is_told_at_most_once_a_second_however_often_the_engine_tells(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_scout(usage_seconds=0.1) as scout:
-        screen = Screen(scout, monkeypatch)
+        gauge = Gauge(scout.hub, monkeypatch)
         for _ in range(10):  # somebody who begins and ends to watch gets no more than one who stays
-            screen.watch("scout")
+            gauge.watch("scout")
             await trio.sleep(0.5)
-            screen.watch()
+            gauge.watch()
             await trio.sleep(0.5)
-        screen.watch("scout")
+        gauge.watch("scout")
         await trio.sleep(10)
-        assert 18 <= len(screen.events) <= 21
-        assert all(later - earlier >= 0.8 for earlier, later in zip(screen.at, screen.at[1:], strict=False))
+        assert 18 <= len(gauge.events) <= 21
+        assert all(later - earlier >= 0.8 for earlier, later in zip(gauge.at, gauge.at[1:], strict=False))
 
 
 async def test_a_ticker_that_comes_a_little_early_is_heard(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_scout(usage_seconds=0.99) as scout:
-        screen = Screen(scout, monkeypatch)
-        screen.watch("scout")
+        gauge = Gauge(scout.hub, monkeypatch)
+        gauge.watch("scout")
         await trio.sleep(10)
-        assert len(screen.events) == 11
+        assert len(gauge.events) == 11
 
 
 async def test_it_ends_with_the_container_and_goes_on_with_its_next_start(
@@ -111,48 +104,48 @@ async def test_it_ends_with_the_container_and_goes_on_with_its_next_start(
 ) -> None:
     async with open_scout() as scout:
         scout.container.restarts_by_itself = False
-        screen = Screen(scout, monkeypatch)
-        screen.watch("scout")
+        gauge = Gauge(scout.hub, monkeypatch)
+        gauge.watch("scout")
         await trio.sleep(5)
         scout.engine.end(scout.container, 1)
         await trio.sleep(3)
-        told = len(screen.events)
+        told = len(gauge.events)
         await trio.sleep(60)
         assert scout.container.measured == 0, "Docker would go on with empty objects for ever"
-        assert len(screen.events) == told
+        assert len(gauge.events) == told
         scout.engine.begin(scout.container)
         await trio.sleep(3)
-        assert len(screen.events) > told
-        assert screen.events[told].received_per_second is None, "what was counted before its start counts no more"
+        assert len(gauge.events) > told
+        assert gauge.events[told].received_per_second is None, "what was counted before its start counts no more"
 
 
 async def test_a_container_that_is_made_anew_is_followed(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_scout() as scout:
-        screen = Screen(scout, monkeypatch)
-        screen.watch("scout")
+        gauge = Gauge(scout.hub, monkeypatch)
+        gauge.watch("scout")
         await trio.sleep(2)
         await scout.engine.remove(NAME, force=True)
         await trio.sleep(2)
         scout.engine.begin(scout.engine.add(NAME, uses=(10.0, 5, 0)))
         await trio.sleep(5)
-        assert (screen.events[-1].cpu_percent, screen.events[-1].memory_bytes) == (10, 5)
+        assert (gauge.events[-1].cpu_percent, gauge.events[-1].memory_bytes) == (10, 5)
 
 
 async def test_an_engine_that_is_away_is_asked_again(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_scout() as scout:
-        screen = Screen(scout, monkeypatch)
-        screen.watch("scout")
+        gauge = Gauge(scout.hub, monkeypatch)
+        gauge.watch("scout")
         await trio.sleep(3)
         scout.engine.go_away(DOWN)
         await trio.sleep(20)
-        told = len(screen.events)
+        told = len(gauge.events)
         scout.engine.down = None
         await trio.sleep(20)
-        assert len(screen.events) > told + 5
+        assert len(gauge.events) > told + 5
 
 
 async def test_what_one_container_refuses_touches_no_other(
@@ -160,7 +153,7 @@ async def test_what_one_container_refuses_touches_no_other(
 ) -> None:
     async with open_scout() as scout:
         second_bot(scout)
-        screen = Screen(scout, monkeypatch)
+        gauge = Gauge(scout.hub, monkeypatch)
         usage = scout.engine.usage
 
         async def refuse(container: str, take: Any) -> None:
@@ -169,10 +162,10 @@ async def test_what_one_container_refuses_touches_no_other(
             await usage(container, take)
 
         monkeypatch.setattr(scout.engine, "usage", refuse)
-        screen.watch("scout", "other", "nobody")
+        gauge.watch("scout", "other", "nobody")
         await trio.sleep(SAMPLE_SECONDS * 2)
-        assert {event.bot_id for event in screen.events} == {"other"}
-        assert len(screen.events) > SAMPLE_SECONDS
+        assert {event.bot_id for event in gauge.events} == {"other"}
+        assert len(gauge.events) > SAMPLE_SECONDS
         assert await scout.docker.sampling.samples("scout") == []
         assert len(await scout.docker.sampling.samples("other")) >= 1
 
@@ -223,8 +216,8 @@ async def test_a_store_that_fails_costs_a_sample_and_not_those_who_watch(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_scout() as scout:
-        screen = Screen(scout, monkeypatch)
-        screen.watch("scout")
+        gauge = Gauge(scout.hub, monkeypatch)
+        gauge.watch("scout")
         write = scout.database.write
         full = True
 
@@ -235,11 +228,11 @@ async def test_a_store_that_fails_costs_a_sample_and_not_those_who_watch(
 
         monkeypatch.setattr(scout.database, "write", fail)
         await trio.sleep(SAMPLE_SECONDS * 1.5)
-        told = len(screen.events)
+        told = len(gauge.events)
         assert told > SAMPLE_SECONDS and scout.container.measured == 1
         full = False
         await trio.sleep(SAMPLE_SECONDS)
-        assert len(screen.events) > told + 200
+        assert len(gauge.events) > told + 200
         assert len(await scout.docker.sampling.samples("scout")) == 1
 
 
@@ -253,5 +246,10 @@ async def test_a_look_that_gets_no_answer_is_given_up(autojump_clock: MockClock)
 
 async def test_only_the_last_day_is_told(autojump_clock: MockClock) -> None:
     async with open_scout() as scout:
-        await trio.sleep(86_400 + SAMPLE_SECONDS * 3)
-        assert 287 <= len(await scout.docker.sampling.samples("scout")) <= 288
+
+        def add(tx: Transaction) -> None:
+            for hours in (25, 23, 1):
+                rows.add_sample(tx.connection, "scout", Sample(now() - hours * 3_600_000, 1.0, hours, None, None))
+
+        await scout.database.write(add)
+        assert [sample.memory_bytes for sample in await scout.docker.sampling.samples("scout")] == [23, 1]
