@@ -31,6 +31,7 @@ PARAMETERS = {
     "session_id": "s_none",
     "token_id": "t_none",
     "stream_id": "s_none",
+    "operation_id": "op_none",
     "run_id": "r_none",
     "sha256": "a" * 64,
     "file...": "main.js",
