@@ -17,6 +17,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from edgebotd.access import Grant, Scope
 from edgebotd.protocol.fields import LAST_MILLISECOND
+from edgebotd.store import operations
+from edgebotd.store.operations import Operation
 from edgebotd.web.policy import POLICIES, Body, Need, Surface
 from tests.docker.fake_engine import open_fake_engine
 from tests.web.client import Answer, Client
@@ -31,7 +33,7 @@ PARAMETERS = {
     "session_id": "s_none",
     "token_id": "t_none",
     "stream_id": "s_none",
-    "operation_id": "op_none",
+    "operation_id": "op_one",
     "run_id": "r_none",
     "sha256": "a" * 64,
     "file...": "main.js",
@@ -205,6 +207,8 @@ async def test_the_openapi_document_is_whole(autojump_clock: MockClock) -> None:
 async def test_answers_are_what_the_openapi_document_says(autojump_clock: MockClock) -> None:
     clock = Clock()
     async with open_fake_engine(clock) as engine, open_house(clock=clock, engine=engine) as house:
+        known = Operation("op_one", "own", "create", {}, state="failed", reason="It broke.", ended_at=1)
+        await house.services.database.write(lambda tx: operations.add(tx.connection, known))
         admin = await admin_of(house)
         document = (await admin.get("/api/openapi.json")).json
         for policy in ROWS:
