@@ -13,7 +13,7 @@ from edgebotd.config import DockerSettings
 from edgebotd.docker.containers import Containers
 from edgebotd.docker.drift import look_around
 from edgebotd.docker.spec_from import Plan, plan
-from edgebotd.errors import Conflict
+from edgebotd.errors import Conflict, Problem
 from edgebotd.events import Model
 from edgebotd.store import containers as rows
 from edgebotd.store.containers import StoredContainer
@@ -47,7 +47,7 @@ class Taking:
         """Say what it would come to.
 
         Raises:
-            Conflict: the bot has no adopted container.
+            Problem: 404, the bot has no adopted container.
             EngineError: the engine is away, or has no such container.
         """
         stored = await self._stored(bot_id)
@@ -84,7 +84,7 @@ class Taking:
     async def _stored(self, bot_id: str) -> StoredContainer:
         stored = await self._database.read(lambda conn: rows.get(conn, bot_id))
         if stored is None or stored.origin == "file":
-            raise Conflict("not_adopted", f"The bot '{bot_id}' has no container that was adopted.")
+            raise Problem(404, "no_container", f"The bot '{bot_id}' has no container that was adopted.")
         return stored
 
     async def _planned(self, stored: StoredContainer) -> Plan:

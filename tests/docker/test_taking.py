@@ -6,7 +6,7 @@ import pytest
 from trio.testing import MockClock
 
 from edgebotd.docker.taking import TakeOverRequest
-from edgebotd.errors import Conflict
+from edgebotd.errors import Conflict, Problem
 from edgebotd.store import containers as rows
 from tests.docker.test_adopt import House, open_house
 
@@ -58,5 +58,5 @@ async def test_what_has_to_be_done_first_is_said(autojump_clock: MockClock) -> N
         assert any("would be lost" in text for text in plan.obstacles)
         with pytest.raises(Conflict, match="would be lost"):
             await house.docker.taking.take("atlas", TakeOverRequest(accepted=plan.loses))
-        with pytest.raises(Conflict, match="no container that was adopted"):
+        with pytest.raises(Problem, match="no container that was adopted"):
             await house.docker.taking.plan("nobody")

@@ -39,8 +39,8 @@ PARAMETERS = {
     "file...": "main.js",
     "view...": "own",
 }
-WITHOUT_ENGINE = {f"/api/bots/{{bot_id}}/container/{name}" for name in ("logs", "logs/download")}
-"""What has nothing to tell where there is no container engine."""
+WITHOUT_CONTAINER = {f"/api/bots/{{bot_id}}/container/{name}" for name in ("logs", "logs/download", "take-over")}
+"""What has nothing to tell of a bot without a container."""
 ROWS = [policy for policy in POLICIES if policy.surface is Surface.HTTP]
 
 
@@ -217,7 +217,7 @@ async def test_answers_are_what_the_openapi_document_says(autojump_clock: MockCl
             query = {"/api/search": "?q=x", "/api/events/poll": "?wait=0"}.get(policy.path, "")
             answer = await admin.get(path_of(policy.path) + query)
             operation = document["paths"][policy.path.replace("...}", "}")]["get"]
-            if policy.path in WITHOUT_ENGINE:
+            if policy.path in WITHOUT_CONTAINER:
                 assert answer.code == "no_container" and "default" in operation["responses"]
                 continue
             assert str(answer.status) in operation["responses"], (policy, answer.status, answer.body)
