@@ -35,9 +35,9 @@ SYSTEM: Final = Actor("system", "system")
 
 
 def entry(
-    actor: Actor, now: int, action: str, subject: str, *, bot_id: str | None = None, **detail: Any
+    actor: Actor, now: int, action: str, subject: str, /, *, bot_id: str | None = None, **detail: Any
 ) -> audit.Entry:
-    """Return the entry of an act. `detail` is JSON without a secret."""
+    """Return the entry of an act. `detail` is JSON without a secret, under any names but `bot_id`."""
     if actor.kind == Kind.TOKEN.value and actor.credential_id is not None:
         detail["tokenId"] = actor.credential_id
     return audit.Entry(now, actor.user_id, actor.kind, action, subject, bot_id, actor.address, detail)
@@ -49,6 +49,7 @@ def record(
     now: int,
     action: str,
     subject: str,
+    /,
     *,
     bot_id: str | None = None,
     **detail: Any,
