@@ -65,13 +65,13 @@ def _conversation(page: Page) -> None:
 
 def _conversation_menu(page: Page) -> None:
     _conversation(page)
-    page.locator(".talk-menu summary").click()
-    expect(page.locator(".talk-menu-items")).to_be_visible()
+    page.locator(".more-menu summary").click()
+    expect(page.locator(".more-menu-items")).to_be_visible()
 
 
 def _conversation_removal(page: Page) -> None:
     _conversation_menu(page)
-    page.locator(".talk-menu-items").get_by_role("button", name="Delete").click()
+    page.locator(".more-menu-items").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("dialog")).to_be_visible()
 
 

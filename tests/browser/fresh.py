@@ -26,7 +26,8 @@ class Fresh:
         self.built_in = built_in
         self.origin = f"http://127.0.0.1:{free_port()}"
         environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
-        socket = ["--socket", str(folder / "socket")]
+        self.socket = folder / "socket"
+        socket = ["--socket", str(self.socket)]
         config = folder / "config.toml"
         init = [*socket, "init", "--config", str(config), "--state-dir", str(folder / "state")]
         ended = run_warm(init, env=environment)
@@ -39,6 +40,12 @@ class Fresh:
         self.program = WarmProgram(run, env=environment, log=folder / "run.log")
         self.program.start()
         self.program.wait_until(self._answers, 30, "the daemon")
+
+    def run(self, *arguments: str, text: str | None = None) -> str:
+        """Run a command of edgebotd's against this daemon and return what it prints."""
+        ended = run_warm(["--socket", str(self.socket), *arguments], env=os.environ, text=text)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
 
     def _answers(self) -> bool:
         try:

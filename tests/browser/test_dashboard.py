@@ -272,7 +272,8 @@ def test_a_bot_of_the_settings_file_is_not_changed_here(page: Page, demo: Demo) 
 def test_the_foot_tells_of_the_daemon_and_its_jobs(page: Page) -> None:
     foot = page.get_by_role("contentinfo").or_(page.locator("footer"))
     expect(foot).to_contain_text("1 live stream")
-    expect(foot).to_contain_text("retention well")
+    expect(foot).to_contain_text("jobs are well")
+    expect(foot.get_by_title("retention")).to_be_visible()
 
 
 def test_text_that_is_written_is_folded_by_its_offset(page: Page, demo: Demo) -> None:

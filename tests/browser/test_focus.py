@@ -203,7 +203,7 @@ def test_a_menu_closes_behind_one_and_its_dialog_leads_back_to_it(desk: Page, ho
     expect(first).to_be_focused()
     desk.keyboard.press("Enter")
     expect(desk.locator(".reply").first).to_be_visible()
-    more = desk.locator(".talk-menu summary")
+    more = desk.locator(".more-menu summary")
     more.press("Enter")
     desk.keyboard.press("Tab")
     desk.keyboard.press("Enter")

@@ -3,6 +3,7 @@
 import { call, Problem, signedOut } from "./api.js";
 // From the start, as the snapshot tells only once what replies that go on have said so far.
 import "./chat/runs.js";
+import { startContainers } from "./containers.js";
 import { known, loadMe, me, startHouse } from "./house.js";
 import { effect, html, render, signal } from "./lib.js";
 import { SignIn } from "./pages/sign-in.js";
@@ -98,6 +99,7 @@ async function start() {
   startSettings();
   startRouter();
   startHouse();
+  startContainers();
   startTalk();
   startKeys();
   startFocus();

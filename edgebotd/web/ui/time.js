@@ -44,6 +44,11 @@ export function clock(at) {
   return format({ hour: "2-digit", minute: "2-digit" }).format(at);
 }
 
+/** Hours, minutes and seconds. @param {number} at */
+export function clockSeconds(at) {
+  return format({ hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }).format(at);
+}
+
 /** A day's name: "today", "yesterday", else its date. @param {number} at */
 export function day(at) {
   const midnight = new Date(now.value).setHours(0, 0, 0, 0);

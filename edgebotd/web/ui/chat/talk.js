@@ -15,7 +15,7 @@ import { Composer } from "./composer.js";
 import { conversationsOf, titleOf } from "./conversations.js";
 import { draftOf, keepDraft } from "./drafts.js";
 import { Lines } from "./lines.js";
-import { Menu } from "./menu.js";
+import { Menu } from "../parts/menu.js";
 import { textOf } from "./message.js";
 import { again, begun, newKey, outbox, post, withdraw } from "./outbox.js";
 import { chatPath, embedded, NEW, wantedMessage } from "./paths.js";

@@ -1,12 +1,14 @@
 // Every bot at a glance: what needs somebody, how each is, what it does, what was said last.
 
+import { HaltDialog } from "../container/halt.js";
+import { alerts, containers, inTrouble } from "../containers.js";
 import { botList, busy, known, me, needsPerson } from "../house.js";
 import { html, useEffect, useMemo, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
+import { containerWords, goingOn } from "../parts/container.js";
 import { leaveFilter } from "../parts/keys.js";
 import { lazy } from "../parts/lazy.js";
 import { Empty, Loading } from "../parts/loaded.js";
-import { doing } from "../parts/state.js";
 import { favourites } from "../preferences.js";
 import { navigate, search } from "../router.js";
 import { t } from "../strings.js";
@@ -22,7 +24,11 @@ const STORED = "edgebotd.sort";
 /** @typedef {import("./order.js").Sort} Sort */
 
 /** What a filter looks at. @param {import("../house.js").Bot} bot */
-const words = (bot) => [bot.name, bot.botId, bot.kind, t(`state.${bot.state}`), doing(bot) ?? "", talk.value.get(bot.botId)?.last?.text ?? ""].join(" ");
+function words(bot) {
+  const container = containers.value.get(bot.botId);
+  const said = talk.value.get(bot.botId)?.last?.text ?? "";
+  return [bot.name, bot.botId, bot.kind, t(`state.${bot.state}`), container ? containerWords(container).text : "", goingOn(bot, container) ?? "", said].join(" ");
+}
 
 function Head() {
   return html`<div class="bot-row bot-head" role="row">
@@ -30,17 +36,19 @@ function Head() {
     <span role="columnheader" class="c-name">${t("dash.col.bot")}</span><span role="columnheader" class="c-state">${t("dash.col.state")}</span>
     <span role="columnheader" class="c-doing">${t("dash.col.doing")}</span><span role="columnheader" class="c-said">${t("dash.col.last")}</span>
     <span role="columnheader" class="c-age"><span class="visually-hidden">${t("dash.col.age")}</span></span>
-    <span role="columnheader" class="c-quick">${t("dash.col.quick")}</span></div>`;
+    <span role="columnheader" class="c-quick">${t("dash.col.quick")}</span>
+    <span role="columnheader" class="c-more"><span class="visually-hidden">${t("dash.col.more")}</span></span></div>`;
 }
 
 /** @param {{sort: Sort, text: string, all: () => void}} props `all` shows every bot again */
 function Bots({ sort, text, all }) {
   const list = botList.value;
+  const trouble = (/** @type {string} */ id) => inTrouble(containers.value.get(id)) || [...alerts.value.values()].some((alert) => alert.botId === id);
   // Rows keep their places while bots merely begin and end something: what is looked at must not jump away.
-  const key = list.map((bot) => `${bot.botId} ${bot.name} ${needsPerson(bot) ? "!" : bot.state === "disconnected"} ${sort === "busy" && busy(bot)}`).join();
+  const key = list.map((bot) => `${bot.botId} ${bot.name} ${needsPerson(bot) || trouble(bot.botId) ? "!" : bot.state === "disconnected"} ${sort === "busy" && busy(bot)}`).join();
   const order = useMemo(() => {
     const usedAt = (/** @type {string} */ id) => talk.value.get(id)?.last?.at ?? 0;
-    return ordered(list, sort, { favourites: favourites.value, usedAt }).map((bot) => bot.botId);
+    return ordered(list, sort, { favourites: favourites.value, usedAt, trouble }).map((bot) => bot.botId);
   }, [key, sort, favourites.value, talk.value.size]);
   const byId = new Map(list.map((bot) => [bot.botId, bot]));
   const shown = order.map((id) => byId.get(id)).filter((bot) => bot !== undefined).filter((bot) => fits(words(bot), text));
@@ -84,6 +92,7 @@ export function Dashboard() {
             ${me.value?.admin && html`<a class="button primary" href="/?connect">${t("connect.title")}</a>`}<//>`
         : html`<${Bots} sort=${sort} text=${text} all=${() => setText("")} />`}
     <${SystemStrip} />
+    <${HaltDialog} />
     ${search.value.has("connect") && me.value?.admin && html`<${ConnectDialog} onClose=${() => navigate("/", { replace: true })} />`}
   </div>`;
 }

@@ -9,6 +9,7 @@ import { useLoaded } from "../parts/loaded.js";
 import { Mark } from "../parts/state.js";
 import { say, sayError } from "../parts/toast.js";
 import { t } from "../strings.js";
+import { containerNeeds } from "./needs-containers.js";
 
 /** Try to connect a bot now. @param {string} botId */
 export const retry = (botId) => call("POST", path`/api/bots/${botId}/retry`);
@@ -61,8 +62,11 @@ function Need({ bot }) {
 
 export function Needs() {
   const list = botList.value.filter(needsPerson);
+  const others = containerNeeds();
+  const count = list.length + others.length;
+  const mild = list.length === 0 && !others.some((one) => one.bad);
   // The region stays, so that what comes into it is read out.
-  return html`<section aria-live="polite" aria-label=${t("needs.label")} class=${list.length ? "needs" : "visually-hidden"}>
-    ${list.length > 0 && html`<h2>${t("needs.title", { count: list.length })}</h2><ul>${list.map((bot) => html`<${Need} key=${bot.botId} bot=${bot} />`)}</ul>`}
+  return html`<section aria-live="polite" aria-label=${t("needs.label")} class=${count === 0 ? "visually-hidden" : mild ? "needs mild" : "needs"}>
+    ${count > 0 && html`<h2>${t("needs.title", { count })}</h2><ul>${list.map((bot) => html`<${Need} key=${bot.botId} bot=${bot} />`)}${others.map((one) => one.node)}</ul>`}
   </section>`;
 }

@@ -1,6 +1,7 @@
 // The daemon itself, at the foot of the dashboard.
 
 import { call } from "../api.js";
+import { engine, pulls } from "../containers.js";
 import { me } from "../house.js";
 import { html, useEffect, useState } from "../lib.js";
 import { Age } from "../parts/age.js";
@@ -22,6 +23,34 @@ function JobWord({ job }) {
     job.restarts > 0 && ` · ${t("job.restarts", { count: job.restarts })}`}</span></span>`;
 }
 
+/** Those that are well in one word, the others by name. @param {{jobs: Job[]}} props */
+function JobWords({ jobs }) {
+  const well = jobs.filter((job) => MARKS[job.state] === "connected" && job.restarts === 0);
+  return html`${well.length > 0 && html`<span class="sys" title=${well.map(({ job }) => job).sort().join(", ")}><${Mark} state="connected" /><span>${t("sys.jobs", { count: well.length })}</span></span>`}
+    ${jobs.filter((job) => !well.includes(job)).map((job) => html`<${JobWord} key=${job.job} job=${job} />`)}`;
+}
+
+/** @type {Record<string, string>} */
+const ENGINE_MARKS = { up: "connected", down: "error", frozen: "error", none: "stopped" };
+
+/** How the container engine is; where it is not well, what to do. */
+function EngineWord() {
+  const now = engine.value;
+  if (now === null) return null;
+  const { state, detail } = now;
+  const words = html`<${Mark} state=${ENGINE_MARKS[state] ?? "unknown"} /><span>${t(`sys.engine.${state}`, { kind: now.kind ?? t("sys.engine.some"), version: now.version ?? "" })}${
+    (state === "down" || state === "frozen") && html` <${Age} at=${now.sinceAt} />`}</span>`;
+  if (!detail || state === "up") return html`<span class="sys" title=${detail ?? null}>${words}</span>`;
+  return html`<details class="sys-more"><summary><span class="sys">${words}</span></summary><p>${detail}</p></details>`;
+}
+
+/** @param {{pull: import("../docker.js").Pull}} props */
+function PullWord({ pull }) {
+  const { image, bytesDone, bytesTotal } = pull;
+  const text = bytesTotal ? t("sys.pull.percent", { image, n: Math.floor((100 * bytesDone) / bytesTotal) }) : t("sys.pull", { image });
+  return html`<span class="sys"><${Mark} state="connecting" /><span>${text}</span></span>`;
+}
+
 export function SystemStrip() {
   const { value, reload } = useLoaded((signal) => call("GET", "/api/status", undefined, { signal }), []);
   const [news, setNews] = useState(/** @type {Map<string, Job>} */ (new Map()));
@@ -37,6 +66,7 @@ export function SystemStrip() {
     <span class="sys">edgebotd ${value.version}</span>
     <span class="sys"><span>${t("sys.started")} <${Age} at=${value.startedAt} /></span></span>
     ${value.streams !== null && value.streams !== undefined && html`<span class="sys">${t("sys.streams", { count: value.streams })}</span>`}
-    ${me.value?.admin && jobs.map((job) => html`<${JobWord} key=${job.job} job=${job} />`)}
+    ${me.value?.admin && html`<${EngineWord} />${pulls.value.map((pull) => html`<${PullWord} key=${pull.image} pull=${pull} />`)}`}
+    ${me.value?.admin && html`<${JobWords} jobs=${jobs} />`}
   </footer>`;
 }

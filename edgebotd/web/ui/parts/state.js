@@ -11,6 +11,7 @@ const SHAPES = {
   starting: ["busy", "M8 3.500a4.500 4.500 0 1 1-4.500 4.500", false],
   disconnected: ["warn", "M8 12.500a4.500 4.500 0 1 0 0-9 4.500 4.500 0 0 0 0 9z", false],
   error: ["bad", "M8 3 13.500 12.500h-11z", true],
+  paused: ["warn", "M6 4v8M10 4v8", false],
   stopped: ["unknown", "M4 4h8v8H4z", true],
   unknown: ["unknown", "M4 8h8", false],
 };

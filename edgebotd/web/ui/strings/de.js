@@ -2,7 +2,8 @@
 
 import admin from "./de/admin.js";
 import chat from "./de/chat.js";
+import container from "./de/container.js";
 import pages from "./de/pages.js";
 import shell from "./de/shell.js";
 
-export default { ...shell, ...pages, ...chat, ...admin };
+export default { ...shell, ...pages, ...container, ...chat, ...admin };

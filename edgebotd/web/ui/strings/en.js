@@ -2,7 +2,8 @@
 
 import admin from "./en/admin.js";
 import chat from "./en/chat.js";
+import container from "./en/container.js";
 import pages from "./en/pages.js";
 import shell from "./en/shell.js";
 
-export default { ...shell, ...pages, ...chat, ...admin };
+export default { ...shell, ...pages, ...container, ...chat, ...admin };

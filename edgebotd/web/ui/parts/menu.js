@@ -1,7 +1,7 @@
 // A few more things that one can do, behind one button.
 
 import { html, useEffect, useRef } from "../lib.js";
-import { Icon } from "../parts/icon.js";
+import { Icon } from "./icon.js";
 
 /** @param {{label: string, children: any}} props */
 export function Menu({ label, children }) {
@@ -31,8 +31,8 @@ export function Menu({ label, children }) {
     close();
   }
   // Closed before what was chosen is done: a dialog that it opens gives the focus back to where it is then.
-  return html`<details class="talk-menu" ref=${element} onKeyDown=${key}>
+  return html`<details class="more-menu" ref=${element} onKeyDown=${key}>
     <summary class="icon-button" aria-label=${label} title=${label}><${Icon} name="more" /></summary>
-    <div class="talk-menu-items" onClickCapture=${close}>${children}</div>
+    <div class="more-menu-items" onClickCapture=${close}>${children}</div>
   </details>`;
 }
