@@ -1,5 +1,10 @@
 """The bots' containers: an engine's API over its unix socket, and what the daemon does with it.
 
-engine.py       the closed list of calls;  socket.py finds the engine
-containers.py   what runs, live: the engine's events, a slow look as a safety net, a watchdog
+    house.py        opens all of it
+    engine.py       the closed list of calls; transport.py carries them, find.py finds the socket
+    containers.py   what runs, live; follow.py keeps it true
+    operations.py   work in steps that survive a crash: provision.py, recreate.py, removal.py, adopt.py, lifecycle.py
+    profile.py      what a bot's container may have; violations.py and drift.py hold every one to it
+
+docs/architecture.md has the rest.
 """
