@@ -91,7 +91,16 @@ class Policy:
 _BOT: Final = "/api/bots/{bot_id}"
 _CONVERSATION: Final = _BOT + "/conversations/{conversation_id}"
 
-PAGES: Final = ("/", "/chat", "/chat/{view...}", "/bots/{view...}", "/admin", "/admin/{view...}", "/account")
+PAGES: Final = (
+    "/",
+    "/chat",
+    "/chat/{view...}",
+    "/bots/{view...}",
+    "/admin",
+    "/admin/{view...}",
+    "/operations/{view...}",
+    "/account",
+)
 """Paths at which the page is: it looks at the path itself, and shows what is there."""
 
 POLICIES: Final[tuple[Policy, ...]] = (

@@ -92,7 +92,19 @@ TALK: Final = (
 )
 """What to say to the built-in bot for a conversation that has something of everything."""
 
-ADMIN_PARTS: Final = ("users", "users/admin", "tokens", "sessions", "connections", "audit", "events", "config")
+ADMIN_PARTS: Final = (
+    "users",
+    "users/admin",
+    "tokens",
+    "sessions",
+    "connections",
+    "operations",
+    "images",
+    "disk",
+    "audit",
+    "events",
+    "config",
+)
 
 PAGES: Final[dict[str, Looked]] = {
     "dashboard": Looked("/", ".bot-row .state"),
@@ -100,6 +112,10 @@ PAGES: Final[dict[str, Looked]] = {
     "palette": Looked("/", ".bot-row .state", _palette),
     "menu": Looked("/", ".bot-row .state", _menu),
     "keys": Looked("/", ".bot-row .state", _keys),
+    "add": Looked("/?add", ".dialog[open] .way"),
+    "new bot": Looked("/operations/new", ".work h1"),
+    "adoption": Looked("/operations/adopt", ".work h1"),
+    "no such operation": Looked("/operations/op_0", ".work h1"),
     "connect": Looked("/?connect", ".dialog[open] .input"),
     "bot": Looked("/bots/echo", ".bot-bar"),
     "bot, about": Looked("/bots/echo/about", ".facts"),

@@ -168,7 +168,7 @@ def test_who_only_watches_sees_the_trouble_and_no_button(browser: Browser, demo:
         expect(needs.get_by_role("button")).to_have_count(0)
         expect(row(page, "gate")).to_contain_text("You may only watch")
         expect(page.get_by_text("Echo")).to_have_count(0)
-        expect(page.get_by_role("link", name="Connect a bot")).to_have_count(0)
+        expect(page.get_by_role("link", name="Add a bot")).to_have_count(0)
         # A grant that comes meanwhile shows without a reload.
         demo.run("user", "grant", "ada", "echo", "chat")
         expect(row(page, "Echo").get_by_role("textbox")).to_be_visible()
@@ -184,7 +184,8 @@ def test_a_person_without_bots_is_told_whom_to_ask(browser: Browser, demo: Demo)
 
 
 def test_the_dialog_connects_a_bot_and_leads_to_its_chat(page: Page, demo: Demo) -> None:
-    page.get_by_role("link", name="Connect a bot").click()
+    page.get_by_role("link", name="Add a bot").click()
+    page.get_by_role("dialog", name="Add a bot").get_by_role("link", name="Connect a bot").click()
     dialog = page.get_by_role("dialog", name="Connect a bot")
     dialog.get_by_role("radio", name="Built-in").check()
     dialog.get_by_label("Name").fill("Écho Zwei!")

@@ -64,6 +64,9 @@ def test_the_bot_can_wait_and_an_empty_house_teaches_the_next_step(browser: Brow
         else:
             expect(page.get_by_role("main")).to_contain_text("No bot yet")
             assert violations(page) == []
+            page.get_by_role("link", name="Add a bot").click()
+            # Where there is no container engine, the dialog says so and offers the rest.
+            expect(page.get_by_role("dialog", name="Add a bot")).to_contain_text("No container engine was found")
             page.get_by_role("link", name="Connect a bot").click()
             expect(page.get_by_role("dialog", name="Connect a bot")).to_be_visible()
 
@@ -77,3 +80,21 @@ def test_a_used_setup_link_says_what_to_do(browser: Browser, fresh: Fresh) -> No
         page.goto(fresh.link)
         expect(page.get_by_role("alert")).to_contain_text("edgebotd user passwd")
         expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_where_there_is_a_container_engine_the_first_bot_can_be_made(browser: Browser, fresh: Fresh) -> None:
+    with open_tabs(browser) as context:
+        page = context.new_page()
+        make_admin(page, fresh)
+        way = page.get_by_role("button", name="Make a new bot")
+        expect(way).to_have_count(0)
+        source = page.locator('script[type="module"]').get_attribute("src")
+        assert source is not None
+        engine = {"engine": {"state": "up", "sinceAt": 0}, "containers": [], "pulls": []}
+        page.evaluate(
+            "async ([path, told]) => ((await import(path)).docker.value = told)",
+            [source.replace("main.js", "docker.js"), engine],
+        )
+        way.click()
+        expect(page).to_have_url(f"{fresh.origin}/operations/new")
+        expect(page.get_by_role("heading", name="New bot")).to_be_visible()

@@ -54,7 +54,7 @@ def test_the_first_class_of_a_selector_belongs_to_one_sheet() -> None:
 
 def test_pages_share_no_class_but_those_that_are_drawn_for_all() -> None:
     shared = named(PAGE / "style" / "parts.css") | named(PAGE / "style" / "base.css")
-    own = {name: named(PAGE / "style" / f"{name}.css") - shared for name in ("pages", "chat", "admin")}
+    own = {name: named(PAGE / "style" / f"{name}.css") - shared for name in ("pages", "chat", "admin", "work")}
     assert all(own.values())
     for one, other in combinations(own, 2):
         assert own[one] & own[other] == set(), f"{one} and {other}"

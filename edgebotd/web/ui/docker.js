@@ -16,3 +16,9 @@ export const docker = signal(/** @type {Docker | null} */ (null));
 
 // From the start: the snapshot tells it once.
 socket.on("docker:status", (event) => (docker.value = event));
+
+/** Whether containers can be made here at all. */
+export const canMake = () => docker.value !== null && docker.value.engine.state !== "none";
+
+/** Whether a bot's container was made for it, as its name tells: it goes with the bot. @param {string} botId */
+export const madeHere = (botId) => docker.value?.containers.some((one) => one.botId === botId && one.name === `edgebotd-${botId}`) ?? false;

@@ -1,6 +1,7 @@
 // What is known of a bot besides its chat, and what may be changed of it.
 
 import { call, path, Problem, query } from "../api.js";
+import { madeHere } from "../docker.js";
 import { may, me, needsPerson } from "../house.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { confirm, Dialog } from "../parts/dialog.js";
@@ -11,6 +12,7 @@ import { navigate } from "../router.js";
 import { t } from "../strings.js";
 import { full, size } from "../time.js";
 import { Field } from "./connect.js";
+import { RemoveDialog } from "./container-admin.js";
 import { Mending, RetryButton } from "./needs.js";
 
 /**
@@ -94,8 +96,8 @@ function Edit({ bot, detail, onClose }) {
   </form><//>`;
 }
 
-/** @param {Bot} bot */
-async function remove(bot) {
+/** @param {Bot} bot @param {() => void} whole what to do where a container of its own goes with it */
+async function remove(bot, whole) {
   const { name, botId } = bot;
   if (!(await confirm({ title: t("bot.remove.title", { name }), text: t("bot.remove.text", { id: botId }), action: t("bot.remove") }))) return;
   try {
@@ -103,7 +105,8 @@ async function remove(bot) {
     navigate("/");
     say(t("bot.removed", { name }));
   } catch (error) {
-    sayError(error);
+    if (error instanceof Problem && error.code === "bot_has_container") whole();
+    else sayError(error);
   }
 }
 
@@ -112,6 +115,7 @@ export function About({ bot }) {
   const { botId, state, reason } = bot;
   const { value: detail, error, reload } = useLoaded((signal) => call("GET", path`/api/bots/${botId}`, undefined, { signal }), [botId, state, reason, bot.name]);
   const [editing, edit] = useState(false);
+  const [whole, takeWhole] = useState(false);
   const page = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => page.current?.scrollTo(0, 0), [botId]);
   if (detail === null) return error ? html`<${Failed} error=${error} retry=${reload} />` : html`<${Loading} rows=${6} />`;
@@ -123,8 +127,9 @@ export function About({ bot }) {
     <div class="actions start">
       ${may(botId, "operate") && state !== "connected" && html`<${RetryButton} bot=${bot} />`}
       ${changeable && html`<button type="button" class="button" onClick=${() => edit(true)}>${t("bot.edit")}</button>
-        <button type="button" class="button danger" onClick=${() => remove(bot)}>${t("bot.remove")}</button>`}
+        <button type="button" class="button danger" onClick=${() => (madeHere(botId) ? takeWhole(true) : remove(bot, () => takeWhole(true)))}>${t("bot.remove")}</button>`}
       ${me.value?.admin && html`<a class="link" href=${`/admin/audit${query({ bot: botId })}`}>${t("bot.audit")}</a>`}</div>
     ${editing && html`<${Edit} bot=${bot} detail=${detail} onClose=${() => (edit(false), reload())} />`}
+    ${whole && html`<${RemoveDialog} bot=${bot} onClose=${() => takeWhole(false)} />`}
   </div>`;
 }

@@ -6,7 +6,7 @@ import { Crashes } from "../container/crashes.js";
 import { Acts } from "../container/halt.js";
 import { Logs } from "../container/logs.js";
 import { Usage } from "../container/usage.js";
-import { may } from "../house.js";
+import { may, me } from "../house.js";
 import { html, useEffect } from "../lib.js";
 import { Age } from "../parts/age.js";
 import { containerWords } from "../parts/container.js";
@@ -14,6 +14,7 @@ import { Empty, useLoaded } from "../parts/loaded.js";
 import { Mark } from "../parts/state.js";
 import { language, t } from "../strings.js";
 import { full, now, size } from "../time.js";
+import { ContainerActions, RecentWork } from "./container-admin.js";
 
 /**
  * @typedef {import("../house.js").Bot} Bot
@@ -124,6 +125,7 @@ export function ContainerTab({ bot, container }) {
     <${Doing} botId=${botId} container=${container} />
     <${Usage} botId=${botId} up=${isUp(container) || container.state === "stopping"} />
     <${Facts} container=${container} details=${details} />
+    ${me.value?.admin && details && html`<${ContainerActions} bot=${bot} image=${details.image?.reference ?? null} origin=${details.origin} /><${RecentWork} botId=${botId} />`}
     ${mine && html`<${Crashes} botId=${botId} keys=${[container.state, container.restarts]} /><${Logs} bot=${bot} container=${container} />`}
   </div>`;
 }

@@ -19,6 +19,7 @@ import { fits, ordered, SORTS } from "./order.js";
 import { SystemStrip } from "./system-strip.js";
 
 const ConnectDialog = lazy(async () => (await import("./connect.js")).ConnectDialog, { likely: true, waiting: null });
+const AddDialog = lazy(async () => (await import("./add.js")).AddDialog, { likely: true, waiting: null });
 const STORED = "edgebotd.sort";
 
 /** @typedef {import("./order.js").Sort} Sort */
@@ -67,7 +68,7 @@ function Bar({ sort, setSort, text, setText }) {
     <label class="sort"><span class="visually-hidden">${t("dash.sort")}</span>
       <select class="input" value=${sort} onChange=${(/** @type {any} */ event) => setSort(event.target.value)}>
         ${SORTS.map((one) => html`<option key=${one} value=${one}>${t(`dash.sort.${one}`)}</option>`)}</select></label>
-    ${me.value?.admin && html`<a class="button" href="/?connect"><${Icon} name="add" /><span class="wide">${t("connect.title")}</span><span class="visually-hidden narrow">${t("connect.title")}</span></a>`}
+    ${me.value?.admin && html`<a class="button" href="/?add"><${Icon} name="add" /><span class="wide">${t("add.title")}</span><span class="visually-hidden narrow">${t("add.title")}</span></a>`}
   </div>`;
 }
 
@@ -89,10 +90,11 @@ export function Dashboard() {
       ? html`<${Loading} rows=${4} />`
       : none
         ? html`<${Empty} text=${t(me.value?.admin ? "dash.empty" : "dash.emptyForYou")}>
-            ${me.value?.admin && html`<a class="button primary" href="/?connect">${t("connect.title")}</a>`}<//>`
+            ${me.value?.admin && html`<a class="button primary" href="/?add">${t("add.title")}</a>`}<//>`
         : html`<${Bots} sort=${sort} text=${text} all=${() => setText("")} />`}
     <${SystemStrip} />
     <${HaltDialog} />
+    ${search.value.has("add") && me.value?.admin && html`<${AddDialog} onClose=${() => search.value.has("add") && navigate("/", { replace: true })} />`}
     ${search.value.has("connect") && me.value?.admin && html`<${ConnectDialog} onClose=${() => navigate("/", { replace: true })} />`}
   </div>`;
 }

@@ -1,6 +1,7 @@
 // The first time: who is the administrator, a bot, then the chat.
 
 import { call, Problem } from "../api.js";
+import { canMake } from "../docker.js";
 import { botList, known } from "../house.js";
 import { html, useState } from "../lib.js";
 import { sayError } from "../parts/toast.js";
@@ -70,6 +71,7 @@ export function FirstBot({ onDone }) {
   return html`<${Screen} step=${2} title=${t("first.bot.title")}><p>${t("first.bot.text")}</p>
     <div class="ways">
       <button type="button" class="way" onClick=${() => setOwn(true)}><strong>${t("first.bot.own")}</strong><span class="muted">${t("first.bot.own.text")}</span></button>
+      ${canMake() && html`<button type="button" class="way" onClick=${() => onDone("/operations/new")}><strong>${t("first.bot.make")}</strong><span class="muted">${t("first.bot.make.text")}</span></button>`}
       <button type="button" class="way" disabled=${busy || !known.value} onClick=${builtIn}><strong>${t("first.bot.echo")}</strong><span class="muted">${t("first.bot.echo.text")}</span></button>
     </div>
     <p><button type="button" class="link" onClick=${() => onDone("/")}>${t("first.later")}</button></p><//>`;

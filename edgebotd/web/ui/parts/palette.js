@@ -1,6 +1,7 @@
 // Find anything: bots, conversations by title, pages, actions.
 
 import { call, path, Problem, query } from "../api.js";
+import { canMake } from "../docker.js";
 import { botList, me, surface } from "../house.js";
 import { html, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
 import { ordered } from "../pages/order.js";
@@ -16,7 +17,7 @@ import { Icon } from "./icon.js";
 
 const SHOWN = 40;
 const ASKED_BOTS = 12;
-const ADMIN_PARTS = /** @type {const} */ (["users", "tokens", "sessions", "connections", "audit", "events", "config"]);
+const ADMIN_PARTS = /** @type {const} */ (["users", "tokens", "sessions", "connections", "operations", "images", "disk", "audit", "events", "config"]);
 
 /** @typedef {{id: string, group: "bots" | "conversations" | "pages" | "actions", label: string, note?: string, run: () => void}} Entry */
 
@@ -60,7 +61,12 @@ function places() {
       for (const part of ADMIN_PARTS) entries.push({ id: `page-${part}`, group: "pages", label: t(`admin.${part}`), note: t("nav.admin"), run: go(`/admin/${part}`) });
     }
     entries.push({ id: "page-account", group: "pages", label: t("nav.account"), run: go("/account") });
-    if (me.value?.admin) entries.push({ id: "do-connect", group: "actions", label: t("connect.title"), run: go("/?connect") });
+    if (me.value?.admin) {
+      // "Do" by what it is, though each leads to a page: they are looked for by what one wants to do.
+      if (canMake()) entries.push({ id: "do-make", group: "actions", label: t("make.title"), run: go("/operations/new") });
+      entries.push({ id: "do-adopt", group: "actions", label: t("add.adopt.title"), run: go("/operations/adopt") });
+      entries.push({ id: "do-connect", group: "actions", label: t("connect.title"), run: go("/?connect") });
+    }
   }
   for (const one of THEMES) {
     if (one !== theme.value) entries.push({ id: `do-${one}`, group: "actions", label: `${t("settings.theme")}: ${t(`settings.theme.${one}`)}`, run: () => (theme.value = one) });

@@ -17,6 +17,7 @@ import { Toasts } from "./toast.js";
 const BotPage = lazy(async () => (await import("../pages/bot.js")).BotPage, { likely: true });
 const ChatPage = lazy(async () => (await import("../pages/chat.js")).ChatPage, { likely: true });
 const Palette = lazy(async () => (await import("./palette.js")).Palette, { likely: true, waiting: null });
+const OperationsPage = lazy(async () => (await import("../pages/operations.js")).OperationsPage);
 const AdminPage = lazy(async () => (await import("../pages/admin.js")).AdminPage);
 
 /**
@@ -43,6 +44,7 @@ function view(path) {
     if (path === "/") return { content: html`<${Dashboard} />`, title: t("nav.dashboard") };
     if (found) return { content: html`<${BotPage} key=${found.id} botId=${found.id} tab=${found.tab ?? "chat"} />`, title: name(found.id), fill: true };
     if (path === "/admin" || path.startsWith("/admin/")) return { content: html`<${AdminPage} path=${path} />`, title: t("nav.admin") };
+    if (path.startsWith("/operations/")) return { content: html`<${OperationsPage} path=${path} />`, title: t("admin.operations") };
     if (path === "/account") return { content: html`<${AdminPage} path=${path} />`, title: t("nav.account") };
   }
   return {
@@ -62,7 +64,7 @@ function Navigation() {
   return html`<nav aria-label=${t("nav.main")}>
     <${Tab} to="/" icon="bots" inside=${["/bots"]}>${t("nav.dashboard")}<//>
     <${Tab} to="/chat" icon="chat" inside=${["/chat"]}>${t("nav.chat")}${unread > 0 && html` <span class="count">${unread}<span class="visually-hidden"> ${t("nav.unread")}</span></span>`}<//>
-    ${me.value?.admin && html`<${Tab} to="/admin" icon="gear" inside=${["/admin"]}>${t("nav.admin")}<//>`}
+    ${me.value?.admin && html`<${Tab} to="/admin" icon="gear" inside=${["/admin", "/operations"]}>${t("nav.admin")}<//>`}
   </nav>`;
 }
 

@@ -5,5 +5,6 @@ import chat from "./de/chat.js";
 import container from "./de/container.js";
 import pages from "./de/pages.js";
 import shell from "./de/shell.js";
+import work from "./de/work.js";
 
-export default { ...shell, ...pages, ...container, ...chat, ...admin };
+export default { ...shell, ...pages, ...container, ...chat, ...admin, ...work };

@@ -5,5 +5,6 @@ import chat from "./en/chat.js";
 import container from "./en/container.js";
 import pages from "./en/pages.js";
 import shell from "./en/shell.js";
+import work from "./en/work.js";
 
-export default { ...shell, ...pages, ...container, ...chat, ...admin };
+export default { ...shell, ...pages, ...container, ...chat, ...admin, ...work };
