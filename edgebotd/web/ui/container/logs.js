@@ -15,7 +15,7 @@ import { chunks, LogTail, passing } from "./log-tail.js";
 
 const FIRST_LINES = 1000;
 const MOST_LINES = 5000;
-/** Until what is watched comes for sure. */
+/** After so long it is looked whether something was written that nobody was told. */
 const SETTLED_MS = 1500;
 /** So near to the end is at the end. */
 const END = 24;
@@ -56,6 +56,9 @@ function useTail(botId, keys) {
   const read = useRef(false);
   /** Up to when nothing is missing; what comes later may have a hole before it. Null: there is none. */
   const whole = useRef(/** @type {number | null} */ (null));
+  /** Whether the channel has told nothing yet since it was asked to. */
+  const waits = useRef(false);
+  const turn = useRef(0);
   const settling = useRef(/** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined));
 
   const reload = useCallback(async () => {
@@ -64,7 +67,7 @@ function useTail(botId, keys) {
       const asked = query(since === null ? { tail: FIRST_LINES } : { tail: MOST_LINES, since });
       const { items } = await call("GET", path`/api/bots/${botId}/container/logs` + asked);
       tail.merge(items);
-      if (!read.current) whole.current = items.at(-1)?.at ?? null;
+      if (!read.current) whole.current = items.at(-1)?.at ?? 0;
       read.current = true;
       setError(null);
       setLines(tail.lines);
@@ -75,14 +78,18 @@ function useTail(botId, keys) {
       return false;
     }
   }, [botId, tail]);
+  const fill = useCallback(async () => {
+    const mine = (turn.current += 1);
+    if ((await reload()) && mine === turn.current && !waits.current) whole.current = null;
+  }, [reload]);
   /** What is watched begins a moment after it is asked for: what was written until then is read once it has. */
   const settle = useCallback(() => {
     clearTimeout(settling.current);
+    turn.current += 1;
+    waits.current = true;
     whole.current ??= tail.newestAt;
-    settling.current = setTimeout(async () => {
-      if (await reload()) whole.current = null;
-    }, SETTLED_MS);
-  }, [reload]);
+    settling.current = setTimeout(fill, SETTLED_MS);
+  }, [fill]);
   // Watched before it is read, so that nothing falls in between.
   useEffect(() => {
     read.current = false;
@@ -102,6 +109,10 @@ function useTail(botId, keys) {
     if (event.botId !== botId) return;
     tail.add(event.lines, event.missed ?? 0);
     if (read.current) setLines(tail.lines);
+    if (!waits.current) return;
+    // From here on nothing is missing.
+    waits.current = false;
+    fill();
   });
   return { tail, lines, error, reload };
 }
