@@ -44,27 +44,37 @@ export class LogTail {
     this.#keep([...this.lines, ...news]);
   }
 
-  /** Take what was read: of these lines those that are not here yet, at their place. @param {LogLine[]} read oldest first */
+  /**
+   * Take what was read: of these lines those that are not here yet, each after the one that it was read after. Clocks
+   * are set back now and then, so that times alone do not tell the order.
+   *
+   * @param {LogLine[]} read oldest first
+   */
   merge(read) {
-    const since = read[0]?.at ?? 0;
-    /** @type {Map<string, number>} */
+    /** @type {Map<string, number[]>} */
     const here = new Map();
-    for (const line of this.lines) if (line.at >= since && !line.missed) here.set(key(line), (here.get(key(line)) ?? 0) + 1);
-    const news = read.map(plain).filter((line) => {
-      const count = here.get(key(line)) ?? 0;
-      here.set(key(line), count - 1);
-      return count <= 0;
-    });
-    if (news.length === 0) return;
+    this.lines.forEach((line, index) => line.missed || here.set(key(line), [...(here.get(key(line)) ?? []), index]));
+    /** By the place after which they come. @type {Map<number, LogLine[]>} */
+    const news = new Map();
+    let place = -1;
+    let met = false;
     this.#read.clear();
-    for (const line of news) this.#read.set(key(line), (this.#read.get(key(line)) ?? 0) + 1);
-    if (news[0].at >= (this.newestAt ?? 0)) {
-      this.#keep([...this.lines, ...news.map((line) => this.#numbered(line))]);
-      return;
+    for (const line of read.map(plain)) {
+      const found = here.get(key(line))?.shift();
+      if (found !== undefined) {
+        place = Math.max(place, found);
+        met = true;
+        continue;
+      }
+      const after = met ? place : this.lines.findLastIndex(({ at }) => at <= line.at);
+      news.set(after, [...(news.get(after) ?? []), line]);
+      this.#read.set(key(line), (this.#read.get(key(line)) ?? 0) + 1);
     }
-    // Stable: lines of one millisecond stay in the order in which they came.
-    const all = /** @type {(LogLine & {missed?: number})[]} */ ([...this.lines, ...news]).sort((a, b) => a.at - b.at);
-    this.#keep(all.map((line) => ({ ...line, ...this.#numbered(line) })));
+    if (news.size === 0) return;
+    const added = (/** @type {number} */ index) => (news.get(index) ?? []).map((line) => this.#numbered(line));
+    const last = this.lines.length - 1;
+    if (news.size === 1 && news.has(last)) this.#keep([...this.lines, ...added(last)]);
+    else this.#keep([...added(-1), ...this.lines.flatMap((line, index) => [{ ...line, ...this.#numbered(line) }, ...added(index)])]);
   }
 
   clear() {

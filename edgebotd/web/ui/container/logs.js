@@ -148,13 +148,18 @@ function View({ lines, name, cut, empty, start }) {
     const atEnd = scrollHeight - scrollTop - clientHeight < END;
     // Only who goes up wants to read: that there is more below is no reason to stay.
     if (following && !atEnd && scrollTop < top.current - 1) hold(lines);
-    else if (!following && atEnd) hold(null);
+    else if (!following && atEnd && scrollTop > top.current) hold(null);
     top.current = scrollTop;
+  }
+  /** A line that comes just then must not take back what somebody scrolls. @param {WheelEvent} event */
+  function wheeled({ deltaY }) {
+    const { scrollHeight, clientHeight } = /** @type {HTMLElement} */ (box.current);
+    if (deltaY < 0 && following && scrollHeight > clientHeight) hold(lines);
   }
   const last = held?.at(-1)?.id ?? 0;
   const news = following ? 0 : lines.filter((line) => line.id > last).length;
   return html`<div class="log-frame">
-    <div ref=${box} class="log" role="region" aria-label=${t("logs.region", { name })} tabindex="0" dir="ltr" onScroll=${scrolled}><div ref=${list}>
+    <div ref=${box} class="log" role="region" aria-label=${t("logs.region", { name })} tabindex="0" dir="ltr" onScroll=${scrolled} onWheel=${wheeled}><div ref=${list}>
       ${cut && html`<p class="log-missed muted">${t("logs.older")}</p>`}
       ${shown.length === 0 && html`<p class="log-missed muted">${empty}</p>`}
       ${chunks(shown).map((chunk) => html`<${Chunk} key=${chunk.id} lines=${chunk.lines} />`)}</div></div>
