@@ -311,7 +311,7 @@ def test_what_is_done_to_a_container_says_before_what_is_kept(tab: Page, house: 
         answer(tab, f"/api/bots/atlas/container/{path}", OPERATION)
     answer(tab, "/api/operations/op_1", OPERATION)
     asked: list[Any] = []
-    tab.on("request", lambda one: asked.append(one.post_data_json) if "/container/" in one.url else None)
+    tab.on("request", lambda one: asked.append(one.post_data_json) if "/api/bots/atlas/" in one.url else None)
 
     def dialog(button: str, title: str) -> Locator:
         show(tab, house, "/account")
