@@ -69,13 +69,21 @@ class Operations:
         self._now = now
         self.kinds: dict[str, Sequence[Step]] = {}
         self._at_once: set[str] = set()
+        self._lines: dict[str, list[Work]] = {}
         self._running: dict[str, Work] = {}
 
-    def register(self, kind: str, steps: Sequence[Step], *, waits: bool = True) -> None:
-        """Say what the steps of a kind are. `waits`: only so many go on at the same time; a stop must not wait."""
+    def register(self, kind: str, steps: Sequence[Step], *, waits: bool = True, alone: bool = False) -> None:
+        """Say what the steps of a kind are.
+
+        Args:
+            waits: only so many go on at the same time; a stop must not wait.
+            alone: of this kind one goes on at a time, its undoing included, whichever bot it is about.
+        """
         self.kinds[kind] = steps
         if not waits:
             self._at_once.add(kind)
+        if alone:
+            self._lines.setdefault(kind, [])
 
     def steps(self, kind: str) -> tuple[str, ...]:
         """Return the names of a kind's steps, in order."""
@@ -191,12 +199,17 @@ class Operations:
 
     async def resume(self) -> None:
         """Go on with what an earlier life of the daemon did not end. Called once, when all kinds are registered."""
-        for operation in await self._database.read(rows.open_operations):
+        found = await self._database.read(rows.open_operations)
+        # What has begun goes before what still waits: its bot may be down.
+        for operation in sorted(found, key=lambda operation: operation.step == WAITING):
             self._start(operation)
 
     def _start(self, operation: Operation) -> None:
         work = Work(operation, self._tell, self._database)
         self._running[operation.id] = work
+        line = self._lines.get(work.kind, [])
+        line.append(work)
+        line[0].turn.set()
         self._nursery.start_soon(self._run, work, name=f"{operation.kind} {operation.bot_id}")
 
     async def _run(self, work: Work) -> None:
@@ -212,6 +225,10 @@ class Operations:
         finally:
             # The daemon's stop comes by here too, and leaves the store as it is: the next start goes on.
             del self._running[work.id]
+            if line := self._lines.get(work.kind):
+                line.remove(work)
+            if line:
+                line[0].turn.set()
             work.turned.set()
             work.ended.set()
 
@@ -223,6 +240,9 @@ class Operations:
             if work.cancelled:
                 work.scope.cancel()
             with work.scope:
+                if not work.turn.is_set():
+                    await work.log(f"Another {work.kind} goes on; this one begins when that has ended.")
+                    await work.turn.wait()
                 async with nullcontext() if work.kind in self._at_once else self._room:
                     failed = await self._go(work, steps)
                     work.done = failed is None and not work.cancelled

@@ -44,6 +44,8 @@ class Work:
         self.cancelled = False
         self.done = False
         """Whether every step is done: nobody can cancel it any more."""
+        self.turn = trio.Event()
+        """Set once none of its kind goes before it."""
         self.turned = trio.Event()
         """Set once the store knows that it goes no further: it has ended, or is being undone."""
         self.ended = trio.Event()
