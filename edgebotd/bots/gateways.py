@@ -135,13 +135,23 @@ class Gateways:
         chat, sender = self._registry.chat, self._registry.turns
         conversation = await chat.create(PROBE, bot_id, PROBE_TITLE)
         request = SendRequest(conversation_id=conversation.id, text=text, idempotency_key=secrets.token_hex(8))
-        answer = await sender.send(PROBE, bot_id, request)
+        queue = self._registry.get(bot_id).queue
+        queue.let_through(conversation.id, True)
         try:
-            with trio.fail_after(seconds):
-                if (item := self._registry.get(bot_id).queue.item(answer.run_id)) is not None:
-                    await item.over.wait()
-        except trio.TooSlowError:
-            raise Conflict("no_reply", f"The bot did not answer within {seconds:.0f} s.") from None
+            answer = await sender.send(PROBE, bot_id, request)
+            item = queue.item(answer.run_id)
+            try:
+                with trio.fail_after(seconds):
+                    if item is not None:
+                        await item.over.wait()
+            except trio.TooSlowError:
+                raise Conflict("no_reply", f"The bot did not answer within {seconds:.0f} s.") from None
+            finally:
+                # Nobody waits for its reply any more, and it would go out to whatever the bot is next.
+                if item is not None and not item.over.is_set():
+                    queue.abort(item)
+        finally:
+            queue.let_through(conversation.id, False)
         told = await sender.run(PROBE, bot_id, answer.run_id)
         rows = await self._database.read(lambda conn: messages.by_run(conn, bot_id, answer.run_id))
         parts = [part for row in rows if row.role == "assistant" for part in row.parts]

@@ -57,6 +57,7 @@ class TurnQueue:
         self._link: tuple[Connector, Hello] | None = None
         self._why = "The bot is not connected yet."
         self._held: str | None = None
+        self._let_through: set[str] = set()
         self._change = trio.Event()
         self._queues: dict[str, deque[Item]] = {}
         self._items: dict[str, Item] = {}
@@ -118,6 +119,11 @@ class TurnQueue:
         self._held = why
         self._poke()
 
+    def let_through(self, conversation_id: str, through: bool) -> None:
+        """Say whether a conversation's turns go out though the others are held: a check whether the bot answers."""
+        (self._let_through.add if through else self._let_through.discard)(conversation_id)
+        self._poke()
+
     def unanswered(self) -> frozenset[str]:
         """Return the runs that were sent but not accepted yet: they will be sent again."""
         return frozenset(run_id for run_id, item in self._items.items() if item.run is not None and not item.answered)
@@ -150,8 +156,8 @@ class TurnQueue:
 
     def waiting_for(self, conversation_id: str) -> str | None:
         """Return why a turn of this conversation has to wait, None where it can go at once."""
-        if self._held is not None or self._link is None:
-            return self._held or self._why
+        if (held := self._hold_of(conversation_id)) is not None or self._link is None:
+            return held or self._why
         return "Another message of this conversation is being answered." if self._queues.get(conversation_id) else None
 
     def put(self, item: Item) -> None:
@@ -204,6 +210,9 @@ class TurnQueue:
 
     # Work
 
+    def _hold_of(self, conversation_id: str) -> str | None:
+        return None if conversation_id in self._let_through else self._held
+
     def _start(self, run: Callable[..., Awaitable[None]], *args: object) -> None:
         if self._nursery is None:
             # Nothing was sent yet, so there is nothing to stop either.
@@ -246,7 +255,7 @@ class TurnQueue:
             if left <= 0:
                 await self._end(item, RunState.FAILED, f"It could not be sent in time. {self._held or self._why}")
                 return True
-            if self._link is None or self._held is not None:
+            if self._link is None or self._hold_of(item.turn.conversation_id) is not None:
                 change = self._change
                 with trio.move_on_after(left):
                     await change.wait()

@@ -53,4 +53,7 @@ class Bots(Protocol):
         """Take how the bot's container is; None: it has none, or nobody knows of it."""
 
     async def echo(self, bot_id: str, text: str, seconds: float) -> str:
-        """Have one turn in a conversation of its own and return the reply; raises `Problem` where none comes."""
+        """Have one turn in a conversation of its own and return the reply; raises `Problem` where none comes.
+
+        It goes out though messages are held.
+        """

@@ -255,3 +255,19 @@ async def test_an_echo_turn_without_a_reply_says_so(
         await house.connected()
         with pytest.raises(Problem, match=why):
             await gateways(house).echo("echo", text, seconds)
+
+
+async def test_an_echo_turn_goes_out_while_all_else_is_held(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with open_house(tmp_path) as house:
+        await house.connected()
+        bots = gateways(house)
+        bots.hold("echo", "It is being upgraded.")
+        held = await house.send("[[say later]]")
+        assert await bots.echo("echo", "[[say Here I am.]]", 30) == "Here I am."
+        assert house.told.states(held.run_id) == [RunState.QUEUED]
+        # One that nobody waits for any more is ended, and its conversation is held as all others.
+        with pytest.raises(Conflict):
+            await bots.echo("echo", "[[long 100000]]", 5)
+        with trio.fail_after(10):
+            await bots.wait_idle("echo")
+        assert house.registry.get("echo").queue._let_through == set()
