@@ -38,6 +38,7 @@ SLOW_SECONDS: Final = 120.0
 STOP_SLACK_SECONDS: Final = 15.0
 """What the engine may take beyond the container's own time to stop."""
 PULL_SILENCE_SECONDS: Final = 120.0
+TAR: Final = "application/x-tar"
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 
@@ -256,16 +257,14 @@ class Engine:
 
         await self._stream("GET", f"/containers/{_name(container)}/stats", feed, params={"stream": "1"})
 
-    async def put_archive(self, container: str, path: str, tar: bytes) -> None:
-        """Unpack a tar into a folder of a container, running or not."""
-        await self._call(
-            "PUT",
-            f"/containers/{_name(container)}/archive",
-            params={"path": path, "noOverwriteDirNonDir": "1"},
-            content=tar,
-            content_type="application/x-tar",
-            seconds=SLOW_SECONDS,
-        )
+    async def put_archive(self, container: str, path: str, tar: bytes | AsyncIterator[bytes]) -> None:
+        """Unpack a tar into a folder of a container, running or not; a large one comes in pieces."""
+        target, params = f"/containers/{_name(container)}/archive", {"path": path, "noOverwriteDirNonDir": "1"}
+        if isinstance(tar, bytes):
+            await self._call("PUT", target, params=params, content=tar, content_type=TAR, seconds=SLOW_SECONDS)
+        else:
+            await self._agree()
+            await self._transport.upload(target, tar, params=params, content_type=TAR, silence=SLOW_SECONDS)
 
     async def get_archive(self, container: str, path: str, take: Callable[[bytes], Awaitable[None]]) -> None:
         """Take a file or folder of a container as a tar, piece by piece."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import httpx2
 import trio
+from typing_extensions import override
 
 from edgebotd.docker.errors import EngineError, Trouble, frozen, lost, unreachable
 from edgebotd.protocol.docker.streams import BrokenFraming
@@ -131,6 +132,47 @@ class Transport:
         if failure is not None:
             raise failure
 
+    async def upload(
+        self, path: str, pieces: AsyncIterator[bytes], *, params: Mapping[str, str], content_type: str, silence: float
+    ) -> None:
+        """PUT a body that comes in pieces, taken as fast as the engine takes them.
+
+        Where its source fails, cancel: the engine then knows that the body is not whole.
+
+        Raises:
+            EngineError: as `call`; FROZEN where it takes nothing, or does not answer, for `silence` seconds.
+        """
+        timeout = httpx2.Timeout(CALL_SECONDS, read=silence, write=silence)
+        request = self._streams.build_request(
+            "PUT",
+            self.prefix + path,
+            params=params,
+            content=pieces,
+            timeout=timeout,
+            headers={"Content-Type": content_type},
+        )
+        # In place of the library's own, a generator that would be left to the collector where a write fails.
+        request.stream = _Pieces(pieces)
+        try:
+            answer = await self._streams.send(request)
+        except httpx2.TimeoutException:
+            raise frozen(self.socket, silence) from None
+        except httpx2.ConnectError as exc:
+            raise unreachable(self.socket, exc) from None
+        except httpx2.HTTPError:
+            raise lost(self.socket) from None
+        if not 200 <= answer.status_code < 300:
+            raise _refusal(answer.status_code, answer.content)
+
+
+class _Pieces(httpx2.AsyncByteStream):
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+
+    @override
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
 
 def _refusal(status: int, body: bytes) -> EngineError:
     """Return an answer that is none, in the engine's words where it has some. 20.10 answers some in plain text."""
@@ -156,8 +198,11 @@ async def open_transport(socket: Path) -> AsyncIterator[Transport]:
     streams = httpx2.AsyncHTTPTransport(
         uds=str(socket), verify=False, limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0)
     )
+    settings: dict[str, Any] = {"base_url": "http://engine", "timeout": None, "trust_env": False}
+    # Else an engine packs its archives, which takes a processor long and is not undone in a raw stream.
+    settings["headers"] = {"Accept-Encoding": "identity"}
     async with (
-        httpx2.AsyncClient(transport=calls, base_url="http://engine", timeout=None, trust_env=False) as calling,
-        httpx2.AsyncClient(transport=streams, base_url="http://engine", timeout=None, trust_env=False) as streaming,
+        httpx2.AsyncClient(transport=calls, **settings) as calling,
+        httpx2.AsyncClient(transport=streams, **settings) as streaming,
     ):
         yield Transport(socket, calling, streaming)

@@ -57,6 +57,7 @@ class FakeContainer:
     said: trio.Event = field(default_factory=trio.Event)
     gone_at: float = 0.0
     files: dict[str, bytes] = field(default_factory=dict)
+    image_id: str = "sha256:" + "a" * 64
 
     @property
     def running(self) -> bool:
@@ -85,6 +86,15 @@ class FakeContainer:
         finally:
             self.measured -= 1
 
+    def volume_at(self, path: str) -> str | None:
+        """Return the volume that it has at a place."""
+        return next((one["Source"] for one in self.mounts if (one["Type"], one["Target"]) == ("volume", path)), None)
+
+    @property
+    def mounts(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (self.body.get("HostConfig") or {}).get("Mounts") or []
+        return found
+
     def inspection(self) -> dict[str, Any]:
         state: dict[str, Any] = {
             "Status": self.state, "OOMKilled": self.oom, "ExitCode": self.exit_code, "Error": self.error,
@@ -99,7 +109,7 @@ class FakeContainer:
         }
         config = {name: value for name, value in self.body.items() if name not in ("HostConfig", "NetworkingConfig")}
         return {
-            "Id": self.id, "Name": f"/{self.name}", "Image": "sha256:" + "a" * 64, "RestartCount": self.restarts,
+            "Id": self.id, "Name": f"/{self.name}", "Image": self.image_id, "RestartCount": self.restarts,
             "Created": self.created_at, "State": state, "Config": config, "HostConfig": host,
             "NetworkSettings": {"Ports": ports if self.running else {}}, "Mounts": [],
         }  # fmt: skip

@@ -15,19 +15,17 @@ import trio
 from typing_extensions import override
 
 from edgebotd.docker.answers import EngineVersion, ExecResult, Image
-from edgebotd.docker.engine import Engine
 from edgebotd.docker.errors import EngineError, Trouble, lost
 from edgebotd.protocol.docker.containers import Container, ContainerEvent, parse_inspection
-from edgebotd.protocol.docker.images import Progress, Reference
 from edgebotd.protocol.docker.streams import OutputLine
 from edgebotd.protocol.docker.usage import Usage
 from tests.docker.fake_container import FakeContainer
+from tests.docker.fake_store import FakeStore
 
-DIGEST = "sha256:" + "d" * 64
 CONFLICT, MISSING, REFUSED = Trouble.CONFLICT, Trouble.MISSING, Trouble.REFUSED
 
 
-class FakeEngine(Engine):
+class FakeEngine(FakeStore):
     """From `open_fake_engine`. `calls` has what was asked for, as "stop scout 10"; `down` is raised by every call."""
 
     def __init__(self, nursery: trio.Nursery, clock: Callable[[], int]) -> None:
@@ -37,6 +35,8 @@ class FakeEngine(Engine):
         self.all: dict[str, FakeContainer] = {}
         self.images_here: dict[str, Image] = {}
         self.volumes_here: dict[str, dict[str, Any]] = {}
+        self.digests: dict[str, str] = {}
+        self.contents: dict[str, bytes] = {}
         self.pull_error: EngineError | None = None
         self.pull_seconds = 1.0
         self.exec_answers: list[ExecResult] = []
@@ -54,6 +54,8 @@ class FakeEngine(Engine):
         container_id = f"{self._made:064x}"
         made = FakeContainer(container_id, name, {"Image": "fake/bot:1", **(body or {})}, **more)
         made.created_at = self._time()
+        if (image := self.images_here.get(made.body["Image"])) is not None:
+            made.image_id = image.id
         self.all[container_id] = made
         self._tell(made, "create")
         return made
@@ -122,9 +124,11 @@ class FakeEngine(Engine):
         for ear in list(self._ears):
             ear(event)
 
+    @override
     def _time(self) -> str:
         return datetime.fromtimestamp(self._clock() / 1000, UTC).isoformat().replace("+00:00", "Z")
 
+    @override
     async def _asked(self, *words: object) -> None:
         self.calls.append(" ".join(map(str, words)))
         await trio.lowlevel.checkpoint()
@@ -314,77 +318,26 @@ class FakeEngine(Engine):
         raise self.down or lost(self.socket)
 
     @override
-    async def put_archive(self, container: str, path: str, tar: bytes) -> None:
+    async def put_archive(self, container: str, path: str, tar: bytes | AsyncIterator[bytes]) -> None:
         await self._asked("put", container, path)
-        self.named(container).files[path] = tar
+        one = self.named(container)
+        data = tar if isinstance(tar, bytes) else b"".join([piece async for piece in tar])
+        if (volume := one.volume_at(path)) is not None:
+            # What was there stays where nothing is put over it; this fake knows one state of a volume as a whole.
+            self.contents[volume] = data
+        one.files[path] = data
 
     @override
     async def get_archive(self, container: str, path: str, take: Callable[[bytes], Awaitable[None]]) -> None:
         await self._asked("get", container, path)
-        files = self.named(container).files
-        if path not in files:
+        one, folder = self.named(container), path.removesuffix("/.")
+        volume = one.volume_at(folder)
+        files = one.files if volume is None else {**one.files, folder: self.contents.get(volume, b"")}
+        if folder not in files:
             raise EngineError(MISSING, f"Could not find the file {path} in container {container}")
-        await take(files[path])
-
-    # Images and volumes
-
-    def have_image(self, name: str, digest: str = DIGEST, config: Mapping[str, Any] | None = None) -> Image:
-        """Have an image, as if it had been pulled."""
-        repository = name.split("@")[0].rpartition(":")[0] if ":" in name.split("/")[-1] else name.split("@")[0]
-        image = Image("sha256:" + "a" * 64, (name,), (f"{repository}@{digest}",), 1000, self._clock(), config or {})
-        self.images_here.update({name: image, f"{repository}@{digest}": image, image.id: image})
-        return image
-
-    @override
-    async def images(self) -> list[Image]:
-        await self._asked("images")
-        return list({id(image): image for image in self.images_here.values()}.values())
-
-    @override
-    async def image(self, reference: str) -> Image:
-        await self._asked("image", reference)
-        if (image := self.images_here.get(reference)) is None:
-            raise EngineError(MISSING, f"No such image: {reference}")
-        return image
-
-    @override
-    async def pull(self, reference: Reference, progress: Callable[[Progress], None]) -> None:
-        await self._asked("pull", reference)
-        progress(Progress(500, 1000, 0, 1))
-        await trio.sleep(self.pull_seconds)
-        if self.pull_error is not None:
-            raise self.pull_error
-        progress(Progress(1000, 1000, 1, 1))
-        self.have_image(str(reference), reference.digest or DIGEST)
-
-    @override
-    async def remove_image(self, reference: str) -> None:
-        await self._asked("rmi", reference)
-        image = await self.image(reference)
-        self.images_here = {name: one for name, one in self.images_here.items() if one is not image}
-
-    @override
-    async def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
-        await self._asked("volume", name)
-        self.volumes_here.setdefault(name, {"Name": name, "Labels": dict(labels), "CreatedAt": self._time()})
-
-    @override
-    async def volume(self, name: str) -> Mapping[str, Any]:
-        await trio.lowlevel.checkpoint()
-        if name not in self.volumes_here:
-            raise EngineError(MISSING, f"get {name}: no such volume")
-        return self.volumes_here[name]
-
-    @override
-    async def volumes(self, *, label: str | None = None) -> list[Mapping[str, Any]]:
-        await self._asked("volumes")
-        name, _, value = (label or "").partition("=")
-        return [v for v in self.volumes_here.values() if label is None or v["Labels"].get(name) == value]
-
-    @override
-    async def remove_volume(self, name: str) -> None:
-        await self._asked("rm volume", name)
-        self.volumes_here.pop(name, None)
+        data = files[folder]
+        for at in range(0, len(data), 4096):
+            await take(data[at : at + 4096])
 
 
 @asynccontextmanager

@@ -26,7 +26,8 @@ from edgebotd.store.containers import StoredContainer
 from edgebotd.store.database import Database, Transaction, open_database
 from tests.bots.house import now
 from tests.docker.fake_container import FakeContainer
-from tests.docker.fake_engine import DIGEST, FakeEngine, open_fake_engine
+from tests.docker.fake_engine import FakeEngine, open_fake_engine
+from tests.docker.fake_store import DIGEST
 from tests.docker.house import INSTALLATION, FakeBots, docker_on
 from tests.docker.samples import SPEC
 from tests.hub.support import hub_on
