@@ -11,7 +11,7 @@ import click
 from edgebotd.cli import containers
 from edgebotd.cli.adopt import adopt, take_over
 from edgebotd.cli.output import age, clean, json_option, note, print_fields, print_json, print_table, size
-from edgebotd.cli.provision import create, recreate
+from edgebotd.cli.provision import create, recreate, upgrade
 from edgebotd.cli.status import BOT_HEADS, bot_row
 from edgebotd.cli.target import Target
 
@@ -248,3 +248,4 @@ def remove(target: Target, bot: str, delete_history: bool, delete_volumes: bool,
 
 bots.add_command(create)
 bots.add_command(recreate)
+bots.add_command(upgrade)

@@ -1,4 +1,4 @@
-"""`bots create` and `bots recreate`: bots whose containers edgebotd makes."""
+"""`bots create`, `bots recreate` and `bots upgrade`: bots whose containers edgebotd makes."""
 
 from __future__ import annotations
 
@@ -74,6 +74,44 @@ def recreate(target: Target, bot: str, no_wait: bool, as_json: bool) -> None:
     from edgebotd.cli.client import path
 
     _run(target, path("/api/bots/{}/container/recreate", bot), {}, no_wait, as_json)
+
+
+@click.command()
+@click.argument("bot")
+@click.option("--image", help="registry/name:tag or name@sha256:digest; by default docker.image, or its own anew.")
+@click.option("--back", is_flag=True, help="To what the last upgrade replaced, its memory and files as they were then.")
+@click.option("--no-probe-turn", is_flag=True, help="Keep it without asking it for an answer.")
+@click.option("--drain", type=click.Choice(["wait", "abort"]), default="wait", show_default=True, help="What runs.")
+@wait_option
+@json_option
+@click.pass_obj
+def upgrade(
+    target: Target,
+    bot: str,
+    image: str | None,
+    back: bool,
+    no_probe_turn: bool,
+    drain: str,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    """Bring a bot's container to another image, and show how it goes.
+
+    The new version works on a copy of the bot's memory and files. Where it does not come up, or does not answer, the
+    old one comes back by itself, with everything as it was.
+    """
+    from edgebotd.cli.client import path
+
+    if image is not None and back:
+        raise click.UsageError("--image and --back exclude each other.")
+    body = {
+        "image": image,
+        "back": back or None,
+        "probeTurn": False if no_probe_turn else None,
+        "drain": None if drain == "wait" else drain,
+    }
+    given = {key: value for key, value in body.items() if value is not None}
+    _run(target, path("/api/bots/{}/container/upgrade", bot), given, no_wait, as_json)
 
 
 def _run(target: Target, place: str, body: dict[str, Any], no_wait: bool, as_json: bool) -> None:

@@ -121,6 +121,8 @@ def shown_spec(spec: dict[str, Any]) -> dict[str, Any]:
     if "environment" in spec:
         plain = mapping(spec["environment"])
         shown["environment"] = {name: None if is_secret_name(name) else _shown(value) for name, value in plain.items()}
+    if before := mapping(spec.get("previous")):
+        shown["previous"] |= {"spec": shown_spec(dict(mapping(before.get("spec"))))}
     return shown
 
 

@@ -32,6 +32,7 @@ from edgebotd.docker.recreate import Recreating
 from edgebotd.docker.removal import Removal
 from edgebotd.docker.sampling import Sampling
 from edgebotd.docker.taking import Taking
+from edgebotd.docker.upgrade import Upgrading
 from edgebotd.docker.violations import check_body
 from edgebotd.events import ALL
 from edgebotd.hub.hub import Hub
@@ -65,6 +66,7 @@ class Docker:
     sampling: Sampling
     taking: Taking
     images: Images
+    upgrading: Upgrading
 
     async def run(self) -> None:
         """Keep what is known true; a job of the supervisor's."""
@@ -133,6 +135,8 @@ async def open_docker(
         drift = Drift(database, containers, settings)
         candidates = Candidates(database, containers, settings, installation)
         adopting = Adopting(database, bots, containers, operations, candidates)
+        upgrading = Upgrading(*parts, lifecycle)
+        await upgrading.hold_what_goes_on()
         # After all kinds are registered.
         await operations.resume()
         yield Docker(
@@ -153,6 +157,7 @@ async def open_docker(
             Sampling(containers, database, hub, now),
             Taking(database, containers, settings),
             Images(containers, database, installation, now),
+            upgrading,
         )
         nursery.cancel_scope.cancel()
 

@@ -179,7 +179,12 @@ class _Users:
 
 def _named(conn: sqlite3.Connection) -> list[tuple[str, list[str]]]:
     """Return what may be an image's name in specs, and in what the work that is going on was asked for and has made."""
-    specs = [(stored.bot_id, list(_words([stored.spec.get("pinned")]))) for stored in rows.all_containers(conn)]
+    specs = [
+        (stored.bot_id, list(_words([spec.get("pinned")])))
+        for stored in rows.all_containers(conn)
+        # What the last upgrade replaced is to be gone back to.
+        for spec in (stored.spec, (stored.spec.get("previous") or {}).get("spec", {}))
+    ]
     going_on = operations.open_operations(conn)
     return [*specs, *((one.bot_id, list(_words([one.request, one.made]))) for one in going_on)]
 

@@ -155,13 +155,14 @@ class Maker:
         """Return a container that was started, inspected. Raises `Problem` where it has ended."""
         container = await self.engine.inspect(name)
         if container.state in ("exited", "removing") or container.state == "restarting" or container.restarts:
-            await self._tell_last_lines(work, container)
+            await self.tell_last_lines(work, container)
             code = "" if container.exit_code is None else f" with exit code {container.exit_code}"
             why = "it needed more memory than it may have" if container.oom_killed else "its last lines say why"
             raise Problem(502, "container_ended", f"The container ended by itself{code}; {why}.")
         return container
 
-    async def _tell_last_lines(self, work: Work, container: Container) -> None:
+    async def tell_last_lines(self, work: Work, container: Container) -> None:
+        """Put the last lines of a container's output into the operation's log."""
         lines: list[OutputLine] = []
         await self.engine.logs(container, lines.append, tail=LAST_LINES)
         for line in sorted(lines, key=lambda line: line.at or 0)[-LAST_LINES:]:

@@ -94,7 +94,7 @@ class Removal:
         stored, spec = await self._removable(work.bot_id)
         there = await self._maker.find(stored.name)
         running = there is not None and there.state in ("running", "restarting", "paused")
-        volumes = [] if spec is None else [volume.name for volume in spec.volumes]
+        volumes = [] if spec is None else [volume.name for volume in spec.all_volumes]
         await work.keep(name=stored.name, volumes=volumes, running=work.made.get("running", running))
         self._bots.hold(work.bot_id, "The bot is being removed.")
         if running:

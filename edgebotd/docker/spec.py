@@ -59,6 +59,7 @@ class Spec(Model):
         environment: plain values; `secret_environment`: names of secrets, looked up when the container is made.
         read_only: the image's own files cannot be changed.
         command: in place of the image's own; empty: the image's.
+        previous: what it was before its last upgrade.
     """
 
     image: str
@@ -71,6 +72,31 @@ class Spec(Model):
     secret_environment: dict[EnvironmentName, SecretName] = Field(default_factory=dict)
     read_only: bool = True
     command: Annotated[tuple[EnvironmentText, ...], Field(max_length=64)] = ()
+    previous: Previous | None = None
+
+    @property
+    def alone(self) -> Spec:
+        """The same without what was before it."""
+        return self.model_copy(update={"previous": None})
+
+    @property
+    def all_volumes(self) -> tuple[Volume, ...]:
+        """Its volumes, and those that are kept of what was before it."""
+        return self.volumes if self.previous is None else (*self.volumes, *self.previous.spec.volumes)
+
+
+class Previous(Model):
+    """What an upgrade replaced, kept so that it can be gone back to.
+
+    Attributes:
+        spec: what the container was made from; its volumes are as they were then.
+        at: when, Unix milliseconds.
+        size_bytes: of what its volumes hold.
+    """
+
+    spec: Spec
+    at: int
+    size_bytes: int
 
 
 def container_name(bot_id: str) -> str:

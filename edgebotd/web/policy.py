@@ -179,6 +179,7 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("GET", _CONVERSATION + "/export", Need.VIEW),
     # Containers, and work on them.
     Policy("POST", _BOT + "/container/recreate", Need.ADMIN, Body.SMALL),
+    Policy("POST", _BOT + "/container/upgrade", Need.ADMIN, Body.SMALL),
     Policy("POST", _BOT + "/container/remove", Need.ADMIN, Body.SMALL),
     Policy("GET", "/api/operations", Need.ADMIN),
     Policy("GET", "/api/operations/{operation_id}", Need.ADMIN),

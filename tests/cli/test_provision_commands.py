@@ -122,3 +122,15 @@ def test_a_bot_with_a_container_is_removed_with_it(command: Command, script: Scr
     assert result.exit_code == 0, result.output
     (asked,) = script.seen("POST", "/api/bots/atlas/container/remove")
     assert asked.body == {"keepHistory": True, "keepVolumes": False}
+
+
+def test_a_bot_is_upgraded_with_what_was_asked_for(command: Command, script: Script) -> None:
+    place = ("POST", "/api/bots/atlas/container/upgrade")
+    script.answers[place] = (202, {**ROW, "kind": "upgrade"})
+    ends(script, "succeeded", [line(1, "check", "begins"), line(2, "commit", "Done.")])
+    result = command("bots", "upgrade", "atlas", "--image", "x:2", "--no-probe-turn", "--drain", "abort")
+    assert result.exit_code == 0, result.output
+    assert [request.body for request in script.seen(*place)] == [{"image": "x:2", "probeTurn": False, "drain": "abort"}]
+    command("bots", "upgrade", "atlas", "--back", "--no-wait")
+    assert script.seen(*place)[-1].body == {"back": True}
+    assert command("bots", "upgrade", "atlas", "--back", "--image", "x:2").exit_code == 2

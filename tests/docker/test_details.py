@@ -11,7 +11,7 @@ from edgebotd.docker.details import ContainerDetails, details_of, shown_spec
 from edgebotd.docker.errors import EngineError, Trouble
 from edgebotd.store import containers as rows
 from edgebotd.store.containers import StoredContainer
-from tests.docker.fake_engine import DIGEST
+from tests.docker.fake_store import DIGEST
 from tests.docker.scout import NAME, Scout, open_scout
 
 SPEC: dict[str, Any] = {
@@ -96,3 +96,17 @@ async def test_the_store_knows_what_the_engine_cannot_say(
 
 def test_a_spec_without_an_environment_is_shown_as_it_is() -> None:
     assert shown_spec({"image": "a:1", "port": 1}) == {"image": "a:1", "port": 1}
+
+
+def test_what_an_upgrade_replaced_is_shown_as_carefully_as_what_there_is() -> None:
+    before = {"image": "a:1", "environment": {"API_KEY": "of the shape of no secret", "TZ": "UTC"}}
+    shown = shown_spec({"image": "a:2", "previous": {"spec": before, "at": 5, "size_bytes": 7}})
+    assert shown["previous"] == {
+        "spec": {"image": "a:1", "environment": {"API_KEY": None, "TZ": "UTC"}},
+        "at": 5,
+        "size_bytes": 7,
+    }
+
+
+def test_a_spec_that_was_never_upgraded_has_nothing_before_it() -> None:
+    assert shown_spec({"image": "a:1", "previous": None})["previous"] is None

@@ -18,7 +18,7 @@ from edgebotd.store import operations
 from edgebotd.store.containers import StoredContainer
 from edgebotd.store.database import Transaction
 from edgebotd.store.operations import Operation
-from tests.docker.fake_engine import DIGEST
+from tests.docker.fake_store import DIGEST
 from tests.docker.house import INSTALLATION
 from tests.docker.scout import NAME, Scout, open_scout
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from edgebotd.docker.provision import ProvisionRequest
 from edgebotd.docker.removal import RemoveRequest
+from edgebotd.docker.upgrade import UpgradeRequest
 from edgebotd.events import AtMs, BotId, Model
 from edgebotd.people.audit import entry
 from edgebotd.store.operations import Line, Operation
@@ -81,6 +82,7 @@ class OperationRoutes:
         return [
             route("POST", "/api/bots", self.create, status=202),
             route("POST", container + "/recreate", self.recreate, status=202),
+            route("POST", container + "/upgrade", self.upgrade, status=202),
             route("POST", container + "/remove", self.remove, status=202),
             route("GET", "/api/operations", self.list_operations),
             route("GET", one, self.show),
@@ -96,6 +98,11 @@ class OperationRoutes:
         """Make a bot's container anew from what it was made from, with the same volumes."""
         actor = dataclasses.asdict(call.actor)
         return self.row(await self._docker.recreating.begin(call.parameters["bot_id"], actor))
+
+    async def upgrade(self, call: Call, body: UpgradeRequest) -> OperationRow:
+        """Bring a bot's container to another image; it is as before where the new version does not come up."""
+        actor = dataclasses.asdict(call.actor)
+        return self.row(await self._docker.upgrading.begin(call.parameters["bot_id"], body, actor))
 
     async def remove(self, call: Call, body: RemoveRequest) -> OperationRow:
         """Take a bot away with its container; its messages and its volumes stay unless it is said otherwise."""
