@@ -20,6 +20,7 @@ SAID = {
     "| a | b |\n|---|---|\n| 1 | 2 |": "a · b · 1 · 2",
     "| a | b | |---|---| | 1 | 2 |": "a · b · 1 · 2",
     "a | b > c & d < e": "a | b > c & d < e",
+    "You said: > hello I am": "You said: hello I am",
     "**bold that is cut": "bold that is cut",
     "~~gone~~ ***both*** _it_ __so__": "gone both it so",
     "I said \\*not bold\\*": "I said *not bold*",

@@ -11,6 +11,8 @@ const RULES = /** @type {[RegExp, string][]} */ ([
   [/<((?:https?:\/\/|mailto:)[^\s>]+)>/g, "$1"],
   [/(^|\s)#{1,6}\s+/g, "$1"],
   [/^\s*(?:>\s?)+/gm, ""],
+  // What the daemon has put on one line already has its quotes after the end of something.
+  [/([.:!?…]\s)(?:>\s)+/g, "$1"],
   [/^\s*[-*+]\s+(?:\[[ xX]\]\s+)?/gm, ""],
   [/(`+)\s?([^`]+?)\s?\1/g, "$2"],
   [/(\*{1,3}|~~)(?=\S)([^*~]*[^\s*~])\1/g, "$2"],
