@@ -18,6 +18,7 @@ def end_session(page: Page) -> None:
 
 def sign_in_again(page: Page, user_id: str) -> None:
     form = page.locator("#sign-in")
+    expect(form.get_by_label("User")).to_be_focused()
     form.get_by_label("User").fill(user_id)
     form.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
@@ -48,7 +49,7 @@ def test_a_dialog_is_there_as_it_was(ada: Page, demo: Demo) -> None:
     expect(dialog).to_be_visible()
     expect(dialog.get_by_label("User id")).to_have_value("cid")
     expect(dialog.get_by_label("Name")).to_have_value("Cid")
-    assert ada.evaluate("document.activeElement?.closest('dialog') !== null")
+    expect(dialog.get_by_role("checkbox")).to_be_focused()
     dialog.get_by_role("button", name="Add").click()
     ada.wait_for_url("**/admin/users/cid")
     assert "cid" in demo.run("user", "list")
@@ -81,5 +82,18 @@ def test_a_message_is_there_as_it_was_typed(ada: Page, demo: Demo) -> None:
     expect(composer(ada)).to_be_hidden()
     sign_in_again(ada, "ada")
     expect(composer(ada)).to_have_value("half a sen")
+    expect(composer(ada)).to_be_focused()
     composer(ada).press("Enter")
     expect(ada.locator(".reply")).to_be_visible()
+
+
+def test_the_palette_makes_way_for_the_login(ada: Page) -> None:
+    ada.keyboard.press("Control+k")
+    palette = ada.get_by_role("dialog", name="Find anything")
+    field = palette.get_by_role("combobox")
+    field.fill("ech")
+    end_session(ada)
+    expect(palette).to_have_count(0)
+    sign_in_again(ada, "ada")
+    expect(field).to_have_value("ech")
+    expect(field).to_be_focused()

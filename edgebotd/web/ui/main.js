@@ -5,9 +5,9 @@ import { call, Problem, signedOut } from "./api.js";
 import "./chat/runs.js";
 import { startContainers } from "./containers.js";
 import { known, loadMe, me, startHouse } from "./house.js";
-import { effect, html, render, signal } from "./lib.js";
+import { effect, html, render, signal, useLayoutEffect } from "./lib.js";
 import { SignIn } from "./pages/sign-in.js";
-import { startFocus } from "./parts/focus.js";
+import { startFocus, uncover } from "./parts/focus.js";
 import { startKeys } from "./parts/keys.js";
 import { fetchSoon, lazy } from "./parts/lazy.js";
 import { Shell } from "./parts/shell.js";
@@ -68,6 +68,15 @@ async function enter() {
   ready.value = true;
 }
 
+/** What was typed stays below the login, out of sight and reach, for the same person to go on. @param {{children: any}} props */
+function House({ children }) {
+  const ended = signedOut.value;
+  useLayoutEffect(() => {
+    if (!ended) uncover();
+  }, [ended]);
+  return html`<div class="house" hidden=${ended} inert=${ended}>${children}</div>`;
+}
+
 function App() {
   if (setup.value !== null) {
     const { code, userId } = setup.value;
@@ -89,10 +98,8 @@ function App() {
   const house = firstRun.value
     ? html`<${FirstBot} onDone=${(/** @type {string} */ to) => (navigate(to), (firstRun.value = false))} /><${Toasts} />`
     : html`<${Shell} />`;
-  // What was typed stays below the login, out of sight and reach, for the same person to go on.
-  const ended = signedOut.value;
-  return html`<div class="house" hidden=${ended} inert=${ended}>${house}</div>
-    ${ended && html`<${SignIn} trouble=${trouble.value} ended onDone=${done} />`}`;
+  return html`<${House}>${house}<//>
+    ${signedOut.value && html`<${SignIn} trouble=${trouble.value} ended onDone=${done} />`}`;
 }
 
 async function start() {

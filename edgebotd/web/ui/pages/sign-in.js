@@ -1,7 +1,8 @@
 // Logging in, and what a one-time link of an account asks for first.
 
 import { call, Problem } from "../api.js";
-import { html, useRef, useState } from "../lib.js";
+import { html, useLayoutEffect, useRef, useState } from "../lib.js";
+import { cover } from "../parts/focus.js";
 import { t } from "../strings.js";
 
 /**
@@ -11,7 +12,12 @@ import { t } from "../strings.js";
 export function SignIn({ onDone, trouble = null, ended = false, setup = null }) {
   const [said, say] = useState(trouble);
   const [busy, setBusy] = useState(false);
+  const user = useRef(/** @type {HTMLInputElement | null} */ (null));
   const password = useRef(/** @type {HTMLInputElement | null} */ (null));
+  // `autofocus` is heard once in the life of a page.
+  useLayoutEffect(() => {
+    if (ended) cover(user.current);
+  }, []);
 
   /** @param {SubmitEvent} event */
   async function submit(event) {
@@ -41,7 +47,7 @@ export function SignIn({ onDone, trouble = null, ended = false, setup = null }) 
       ${setup?.userId
         ? html`<p>${t("signIn.for", { user: setup.userId })}</p><input type="hidden" name="username" autocomplete="username" value=${setup.userId} />`
         : html`<label class="field"><span>${t("signIn.user")}</span>
-            <input class="input" name="userId" autocomplete="username" autocapitalize="none" spellcheck=${false} required autofocus /></label>`}
+            <input ref=${user} class="input" name="userId" autocomplete="username" autocapitalize="none" spellcheck=${false} required autofocus /></label>`}
       <label class="field"><span>${t("signIn.password")}</span>
         <input ref=${password} class="input" name="password" type="password" autocomplete=${setup ? "new-password" : "current-password"} required minlength=${setup ? 10 : null} autofocus=${Boolean(setup?.userId)} />
         ${setup && html`<small class="muted">${t("signIn.password.hint")}</small>`}</label>

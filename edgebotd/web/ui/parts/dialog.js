@@ -9,14 +9,12 @@ import { showDialog } from "./focus.js";
 let count = 0;
 
 /**
- * A dialog that is open while it is rendered.
+ * Keep a dialog open. It makes the rest of the page inert, the login too: while that is shown, it waits.
  *
- * @param {{title: string, onClose: () => void, children: any, className?: string}} props `onClose` also for Esc
+ * @param {{current: HTMLDialogElement | null}} element @param {() => void} onClose
+ * @returns {() => void} for its own `onClose`
  */
-export function Dialog({ title, onClose, children, className = "" }) {
-  const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  const [id] = useState(() => `dialog-${(count += 1)}`);
-  // A dialog makes the rest of the page inert, the login too: while that is shown, it waits.
+export function useModal(element, onClose) {
   const waits = signedOut.value;
   // At once, so that what is typed next goes there.
   useLayoutEffect(() => {
@@ -24,8 +22,22 @@ export function Dialog({ title, onClose, children, className = "" }) {
     if (waits) shown.close();
     else showDialog(shown);
   }, [waits]);
+  return () => {
+    if (!signedOut.value) onClose();
+  };
+}
+
+/**
+ * A dialog that is open while it is rendered.
+ *
+ * @param {{title: string, onClose: () => void, children: any, className?: string}} props `onClose` also for Esc
+ */
+export function Dialog({ title, onClose, children, className = "" }) {
+  const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  const [id] = useState(() => `dialog-${(count += 1)}`);
+  const closed = useModal(element, onClose);
   return html`
-    <dialog ref=${element} class=${`dialog ${className}`} aria-labelledby=${id} tabindex="-1" onClose=${() => signedOut.value || onClose()}>
+    <dialog ref=${element} class=${`dialog ${className}`} aria-labelledby=${id} tabindex="-1" onClose=${closed}>
       <h2 id=${id}>${title}</h2>
       ${children}
     </dialog>`;

@@ -87,6 +87,22 @@ export function keepFocus(dialog) {
   before.delete(dialog);
 }
 
+/** What had the focus before the page was covered. */
+let under = /** @type {HTMLElement | null} */ (null);
+
+/** Lead the focus to what covers the page, once the dialogs on it have made way. @param {HTMLElement | null} to */
+export function cover(to) {
+  under = last;
+  queueMicrotask(() => (usable(to) ? to : document.getElementById("main"))?.focus());
+}
+
+/** Give it back, once the page and the dialogs on it are there again. */
+export function uncover() {
+  const to = under;
+  under = null;
+  queueMicrotask(() => to?.isConnected && usable(to) && to.focus({ preventScroll: true }));
+}
+
 /** Look after it from now on. */
 export function startFocus() {
   document.addEventListener("focusin", ({ target }) => {

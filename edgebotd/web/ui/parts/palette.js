@@ -3,7 +3,7 @@
 import { call, path, Problem, query } from "../api.js";
 import { canMake } from "../docker.js";
 import { botList, me, surface } from "../house.js";
-import { html, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
+import { html, useEffect, useId, useMemo, useRef, useState } from "../lib.js";
 import { ordered } from "../pages/order.js";
 import { favourites } from "../preferences.js";
 import { navigate } from "../router.js";
@@ -11,7 +11,8 @@ import { signOut } from "../session.js";
 import { theme, THEMES } from "../settings.js";
 import { t } from "../strings.js";
 import { talk } from "../talk.js";
-import { keepFocus, showDialog } from "./focus.js";
+import { useModal } from "./dialog.js";
+import { keepFocus } from "./focus.js";
 import { keysShown, paletteShown } from "./keys.js";
 import { Icon } from "./icon.js";
 
@@ -107,8 +108,6 @@ export function Palette() {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const [said, setSaid] = useState(/** @type {Entry[]} */ ([]));
-  // At once, so that what is typed next goes there.
-  useLayoutEffect(() => showDialog(/** @type {HTMLDialogElement} */ (dialog.current)), []);
   useEffect(() => {
     const abort = new AbortController();
     conversations(abort.signal).then(setSaid, (error) => {
@@ -130,6 +129,7 @@ export function Palette() {
   }, [chosen]);
 
   const close = () => (paletteShown.value = false);
+  const closed = useModal(dialog, close);
   /** @param {Entry} entry */
   const take = (entry) => {
     // Who goes somewhere goes on there, and not where one was.
@@ -146,7 +146,7 @@ export function Palette() {
     event.preventDefault();
   };
   const groups = /** @type {const} */ (["bots", "conversations", "pages", "actions"]);
-  return html`<dialog ref=${dialog} class="dialog palette" aria-label=${t("find.title")} onClose=${close}
+  return html`<dialog ref=${dialog} class="dialog palette" aria-label=${t("find.title")} onClose=${closed}
       onClick=${(/** @type {MouseEvent} */ event) => event.target === dialog.current && close()}>
     <div class="palette-in"><${Icon} name="search" />
       <input class="bare" type="text" role="combobox" autofocus autocomplete="off" spellcheck=${false} aria-expanded="true" aria-controls=${id}
