@@ -72,7 +72,10 @@
     function note() {
         const one = document.activeElement;
         if (!one || one === document.body || one.id === "walk-start") return walked.push({ one: null });
-        walked.push({ one, shown: !before.has(one) || String(look(one)) !== String(before.get(one)), covered: covered(one), cut: cut(one) });
+        // Now, as what stands in a menu is gone once it is left.
+        const last = walked.at(-1)?.one;
+        const back = last?.isConnected && last.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_PRECEDING ? last : null;
+        walked.push({ one, back, shown: !before.has(one) || String(look(one)) !== String(before.get(one)), covered: covered(one), cut: cut(one) });
     }
     add.call(document, "keydown", (event) => event.key === "Tab" && note(), true);
 
@@ -98,23 +101,19 @@
             const met = new Set();
             let last = null;
             walked.shift();
-            for (const { one, shown, covered, cut } of walked) {
+            for (const { one, back, shown, covered, cut } of walked) {
                 if (one !== null && one === last && stops.length > 1) found.push(`Tab does not leave ${tag(one)}`);
                 last = one;
                 if (one === null || met.has(one)) continue;
                 met.add(one);
                 if (!shown) found.push(`the focus does not show on ${tag(one)}`);
                 if (cut) found.push(`its ring is cut off: ${tag(one)}`);
+                if (back) found.push(`after ${tag(back)} comes ${tag(one)}`);
                 if (covered) found.push(`focused and not seen: ${tag(one)}`);
                 if (one.tabIndex > 0) found.push(`out of the order: ${tag(one)}`);
             }
             for (const one of stops) if (!met.has(one)) found.push(`not reached: ${tag(one)}`);
             for (const one of stops) if (!name(one).trim()) found.push(`without a name: ${tag(one)}`);
-            const order = walked.map(({ one }) => one).filter((one, index, all) => one && all.indexOf(one) === index);
-            for (const [index, one] of order.entries()) {
-                const next = order[index + 1];
-                if (next && one.compareDocumentPosition(next) & Node.DOCUMENT_POSITION_PRECEDING) found.push(`after ${tag(one)} comes ${tag(next)}`);
-            }
             // What takes a click and is nothing that a key reaches. Options are walked through by arrows, in their own test.
             const other = `${CONTROLS}, label, [role=option], dialog`;
             for (const one of scope().querySelectorAll("*")) {
