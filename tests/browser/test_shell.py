@@ -70,8 +70,10 @@ def test_letters_lead_somewhere_unless_one_types_or_turned_them_off(page: Page, 
     expect(page).to_have_url(f"{demo.origin}/")
     page.keyboard.press("Escape")
     expect(filter_).to_have_value("")
-    page.keyboard.press("j")
+    # From an emptied filter one goes on in the list.
     expect(page.get_by_role("link", name="Echo", exact=True)).to_be_focused()
+    page.keyboard.press("j")
+    expect(page.get_by_role("link", name="Zoe", exact=True)).to_be_focused()
     page.keyboard.press("?")
     keys = page.get_by_role("dialog", name="Keyboard")
     keys.get_by_role("checkbox").uncheck()
