@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from edgebotd.docker.redact import redact_shapes
 from edgebotd.docker.spec import GATEWAY_PORT, STATE_PATH
 from edgebotd.errors import Invalid
 
@@ -19,13 +20,21 @@ NODE_USER: Final = 1000
 """The user of OpenClaw's image."""
 OWN_KEYS: Final = frozenset({"mode", "port", "bind", "auth", "tls"})
 """Of the table `gateway`: what edgebotd reaches it by."""
-_SECRET_KEY: Final = re.compile(r"(?:api_?key|token|secret|passw(?:or)?d|private_?key|credential)s?$", re.IGNORECASE)
+_SECRET_KEY: Final = re.compile(
+    r"(?:api_?key|token|secret|passw(?:or)?d|passphrase|private_?key|credential|cookie|authorization|_auth)s?$", re.I
+)
 _REFERENCE: Final = re.compile(r"\$\{[A-Z_][A-Z0-9_]*\}")
 
 
 def looks_secret(name: str) -> bool:
     """Whether what stands under such a name is a secret by all appearances."""
     return _SECRET_KEY.search(name) is not None or name.upper().endswith("_KEY")
+
+
+def has_secret(text: str) -> bool:
+    """Whether a text holds a secret by its form, whatever it stands under: a provider's key, a URL with a password."""
+    plain = _REFERENCE.sub("", text)
+    return redact_shapes(plain) != plain
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -40,7 +49,8 @@ def check_config(config: Mapping[str, Any]) -> None:
     if taken := sorted(OWN_KEYS & (own or {}).keys()):
         raise Invalid(f"config: edgebotd sets gateway.{taken[0]} itself; leave it out.")
     for path, value in _texts(config, ""):
-        if looks_secret(path.rpartition(".")[2]) and not _REFERENCE.fullmatch(value):
+        named = looks_secret(path.rpartition(".")[2]) and _REFERENCE.search(value) is None
+        if named or has_secret(value):
             raise Invalid(
                 f"config: {path} looks like a secret, which is not kept here. Name its file in docker.secrets, give it"
                 " to the bot's environment, and write ${NAME} here."

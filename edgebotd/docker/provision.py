@@ -17,7 +17,7 @@ from edgebotd.config import DockerSettings
 from edgebotd.docker.bots import Bots
 from edgebotd.docker.containers import Containers
 from edgebotd.docker.errors import EngineError
-from edgebotd.docker.gateway import archive, check_config, gateway_config, looks_secret, owner_of
+from edgebotd.docker.gateway import archive, check_config, gateway_config, has_secret, looks_secret, owner_of
 from edgebotd.docker.making import Maker
 from edgebotd.docker.operations import Operations, Step, Work
 from edgebotd.docker.pairing import HELLO_SECONDS, PAIR_SECONDS, hello, pair
@@ -152,8 +152,8 @@ class Provisioning:
         reference_of(request.image or "")
         self._limits(request)
         check_config(request.config)
-        for name in request.environment:
-            if looks_secret(name):
+        for name, value in request.environment.items():
+            if looks_secret(name) or has_secret(value):
                 raise Invalid(
                     f"environment: {name} looks like a secret, which is not kept here. Name its file in docker.secrets,"
                     " and give it as a secret."

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from edgebotd.config import DockerSettings
 from edgebotd.docker.answers import Image
-from edgebotd.docker.gateway import looks_secret
+from edgebotd.docker.gateway import has_secret, looks_secret
 from edgebotd.docker.looks import address_of, config_paths, environment_of, gateway_port, has_host_network
 from edgebotd.docker.profile import ENVIRONMENT
 from edgebotd.docker.spec import GATEWAY_PORT, Limits, Spec, Volume
@@ -23,8 +23,6 @@ from edgebotd.protocol.docker.containers import Container
 from edgebotd.protocol.docker.images import BadReference, parse_reference
 from edgebotd.protocol.fields import integer, mapping, string, strings
 
-_CREDENTIALS: Final = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
-"""A password in a URL."""
 _NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,127}")
 _SECRET_OPTION: Final = re.compile(r"--?[\w-]*(?:token|password|secret|api-?key)", re.IGNORECASE)
 _USUAL_NETWORKS: Final = frozenset({"bridge", "host", "podman", "none"})
@@ -154,7 +152,7 @@ def _environment(
         named = name.lower().replace("_", "-").strip("-")
         if not _NAME.fullmatch(name) or len(value) > 4096:
             lost.append(f"The environment's {name}: it is of no form that is kept.")
-        elif not (looks_secret(name) or _CREDENTIALS.search(value)):
+        elif not (looks_secret(name) or has_secret(value)):
             plain[name] = value
         elif named in settings.secrets:
             secret[name] = named

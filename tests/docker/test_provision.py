@@ -13,6 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from edgebotd.docker.answers import ExecResult
 from edgebotd.docker.errors import EngineError, Trouble
+from edgebotd.docker.gateway import check_config
 from edgebotd.docker.spec import BOT_LABEL, INSTALLATION_LABEL, OPERATION_LABEL
 from edgebotd.errors import Conflict, Invalid, Problem
 from edgebotd.protocol.run import Verdict
@@ -310,10 +311,40 @@ async def test_a_daemon_that_dies_anywhere_goes_on_where_it_was(autojump_clock: 
 
 
 async def test_a_configuration_is_refused_with_the_key_and_never_the_value() -> None:
-    from edgebotd.docker.gateway import check_config
-
     with pytest.raises(Invalid) as refused:
         check_config({"channels": [{"botToken": "123:hush"}]})
     assert "channels.botToken" in refused.value.detail
     assert "hush" not in refused.value.detail
     check_config({"channels": [{"botToken": "${TELEGRAM}"}], "tokenLimit": 5, "maxTokens": 100})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"a": {"headers": {"Authorization": "hush-hush"}}},
+        {"a": {"note": "sk-hush-abcdefghijklmnop"}},
+        {"proxy": "http://ada:hush-hush@proxy:3128"},
+        {"args": ["--key", "sk-hush-abcdefghijklmnop"]},
+    ],
+)
+async def test_a_secret_is_seen_by_its_form_whatever_it_stands_under(config: dict[str, Any]) -> None:
+    with pytest.raises(Invalid) as refused:
+        check_config(config)
+    assert "hush" not in refused.value.detail
+
+
+async def test_a_reference_may_stand_in_a_text() -> None:
+    check_config({"headers": {"Authorization": "Bearer ${A_LONG_NAME}"}, "proxy": "http://ada:${PASSWORD}@proxy:3128"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("FOO", "sk-hush-abcdefghijklmnop"), ("DB", "pg://ada:hush@db/x"), ("MY_AUTH", "hush")]
+)
+async def test_a_plain_variable_with_a_secret_in_it_is_refused(
+    autojump_clock: MockClock, name: str, value: str
+) -> None:
+    async with open_yard() as yard, yard.life() as docker:
+        with pytest.raises(Invalid) as refused:
+            await begun(docker, environment={name: value})
+        assert "hush" not in refused.value.detail
+        assert await docker.operations.newest() == []
