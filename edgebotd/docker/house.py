@@ -130,6 +130,7 @@ async def open_docker(
         await breaker.load()
         log_follow = LogFollow(containers, database, hub, now)
         maker = Maker(containers, settings, installation, probe)
+        maker.know_secrets()
         parts = database, bots, containers, operations, maker, settings
         provisioning, recreating, removal = Provisioning(*parts), Recreating(*parts), Removal(*parts)
         drift = Drift(database, containers, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -17,6 +18,7 @@ from edgebotd.docker.errors import EngineError, Trouble
 from edgebotd.docker.gateway import command
 from edgebotd.docker.operations import Work
 from edgebotd.docker.profile import body
+from edgebotd.docker.redact import redact_shapes, secrets_of
 from edgebotd.docker.spec import BOT_LABEL, INSTALLATION_LABEL, OPERATION_LABEL, Spec
 from edgebotd.errors import Conflict, Problem
 from edgebotd.protocol.docker.containers import Container
@@ -134,6 +136,15 @@ class Maker:
             found[name] = SecretStr(secret)
         return found
 
+    def know_secrets(self) -> None:
+        """Have all secrets of the settings taken out of what is told: what made a container may be an earlier life's.
+
+        One that cannot be read is told of when it is wanted.
+        """
+        for name in self._settings.secrets:
+            with suppress(Conflict):
+                self.secrets({name: name})
+
     async def wait_healthy(self, work: Work, name: str, port: int) -> None:
         """Wait until a container that was started is well, by its own check or because its gateway answers.
 
@@ -165,5 +176,10 @@ class Maker:
         """Put the last lines of a container's output into the operation's log."""
         lines: list[OutputLine] = []
         await self.engine.logs(container, lines.append, tail=LAST_LINES)
+        own = logs.Secrets()
+        for value in secrets_of(container, frozenset()):
+            own.add(value)
         for line in sorted(lines, key=lambda line: line.at or 0)[-LAST_LINES:]:
-            await work.log(f"| {line.text[:500]}")
+            # Before it is cut: half a secret would not be known as one.
+            text = redact_shapes(own.redact(logs.redact(line.text)))
+            await work.log(f"| {text[:500]}")

@@ -11,6 +11,7 @@ import trio
 from pydantic import SecretStr
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from edgebotd import logs
 from edgebotd.docker.answers import ExecResult
 from edgebotd.docker.errors import EngineError, Trouble
 from edgebotd.docker.gateway import check_config
@@ -235,6 +236,34 @@ async def test_a_container_that_ends_by_itself_fails_with_its_last_lines(autojum
         assert operation.reason is not None and "ended by itself" in operation.reason
         assert "| Config invalid: agents.defaults.x" in await texts(docker, operation)
         await yard.is_clean()
+
+
+async def test_the_last_lines_are_told_without_secrets_by_a_daemon_that_did_not_make_it_too(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    file = tmp_path / "oddly.key"
+    file.touch(0o600)
+    file.write_text("hush-of-the-file")
+    async with open_yard(secrets={"oddly": file}) as yard:
+        add = yard.engine.add
+
+        def dying(name: str, body: Any = None, **more: Any) -> Any:
+            container = add(name, body, lives=[0.2], dies_with=(1, False), health="starting")
+            yard.engine.say(container, f"{'x' * 490} hush-of-the-file")
+            yard.engine.say(container, "Authorization: Bearer hush-of-another")
+            return container
+
+        yard.engine.add = dying  # type: ignore[method-assign]  # the fake's own way to make one
+        async with yard.life() as docker:
+            hang_after(docker, "create")
+            operation = await begun(docker, secretEnvironment={"ODDLY": "oddly"})
+            await wait_all_tasks_blocked()
+        logs.forget_secret("hush-of-the-file")
+        async with yard.life() as docker:
+            assert (await docker.operations.wait(operation.id)).state == "failed"
+            told = " ".join(await texts(docker, operation))
+            assert "xxx" in told and "Authorization" in told
+            assert "hush" not in told
 
 
 async def test_a_gateway_that_does_not_take_the_token_ends_it_at_once(autojump_clock: MockClock) -> None:
