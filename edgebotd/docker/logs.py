@@ -77,16 +77,24 @@ class Logs:
             Problem: none is known; it takes too long.
         """
         engine, container, redact = await self._open(bot_id)
-        kept: deque[LogLine] = deque(maxlen=min(tail, MOST_LINES))
+        most = min(tail, MOST_LINES)
+        kept: deque[LogLine] = deque(maxlen=most)
+        left = LOOKED_AT if wanted.narrow else most
+        enough = trio.CancelScope()
 
         def take(line: OutputLine) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                # Written since: an engine goes on as long as there is more, and some containers write faster than this.
+                enough.cancel()
+                return
             text = redact(line.text)
             if wanted.takes(line, text):
                 kept.append(LogLine(at=line.at or 0, stream=line.stream, text=text))
 
-        lines = LOOKED_AT if wanted.narrow else kept.maxlen
-        with trio.move_on_after(READ_SECONDS) as scope:
-            await engine.logs(container, take, tail=lines, since_at=wanted.since_at, pace=trio.lowlevel.checkpoint)
+        with enough, trio.move_on_after(READ_SECONDS) as scope:
+            await engine.logs(container, take, tail=left, since_at=wanted.since_at, pace=trio.lowlevel.checkpoint)
         if scope.cancelled_caught:
             raise Problem(503, "log_slow", "The log is too long to be read in time. Ask for later lines with 'since'.")
         return list(kept)
@@ -143,10 +151,17 @@ class _File:
         self._redact = redact
         self._parts: list[str] = []
         self._left = DOWNLOAD_BYTES
+        self._lines = DOWNLOAD_LINES
+        self._over = False
 
     def take(self, line: OutputLine) -> None:
+        self._lines -= 1
+        if self._lines < 0 or self._left <= 0:
+            # Cut, or written since: an engine goes on as long as there is more.
+            self._over = True
+            return
         text = self._redact(line.text)
-        if self._left > 0 and self.wanted.takes(line, text):
+        if self.wanted.takes(line, text):
             at = datetime.fromtimestamp((line.at or 0) / 1000, UTC).isoformat(timespec="milliseconds")
             self.say(f"{at.replace('+00:00', 'Z')} {line.stream} {text}")
             if self._left <= 0:
@@ -168,6 +183,8 @@ class _File:
                 self.scope.cancel()
             if waiting.cancelled_caught:
                 self.scope.cancel()
+        if self._over:
+            self.scope.cancel()
         # Ended by cancelling alone: an exception would leave the loop over the engine's answer in the middle.
         await trio.lowlevel.checkpoint()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from edgebotd.docker.log_follow import Seen
 from edgebotd.docker.logs import Wanted
 from edgebotd.docker.redact import redact_shapes
 from edgebotd.errors import Problem
+from edgebotd.protocol.docker.containers import Container
 from edgebotd.protocol.docker.streams import OutputLine
 from tests.bots.house import now
 from tests.docker.scout import NAME, open_scout
@@ -34,6 +36,34 @@ async def test_the_last_lines_are_read_narrowed_and_bounded(autojump_clock: Mock
         since_at = now() - 1500
         (last,) = await read("scout", 9, Wanted(since_at=since_at))
         assert (last.text, last.stream, last.at >= since_at) == ("Line 9", "stderr", True)
+
+
+async def test_a_container_that_writes_faster_than_it_is_read_is_read_to_an_end(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "DOWNLOAD_LINES", 50)
+    monkeypatch.setattr(logs, "LOOKED_AT", 50)
+    async with open_scout() as scout:
+        for number in range(60):
+            scout.engine.say(scout.container, f"Line {number}", at=1_800_000_000_000 + number)
+
+        async def never_ending(
+            _container: Container, take: Callable[[OutputLine], None], *, tail: int, pace: Any, **_: Any
+        ) -> None:
+            for line in scout.container.output[-tail:]:
+                take(line)
+            while True:
+                await trio.sleep(0.01)
+                take(OutputLine("stdout", "since then", 1_900_000_000_000))
+                await pace()
+
+        monkeypatch.setattr(scout.engine, "logs", never_ending)
+        with trio.fail_after(5):
+            assert [line.text for line in await scout.docker.logs.read("scout", 2, Wanted())] == ["Line 58", "Line 59"]
+            (found,) = await scout.docker.logs.read("scout", 2, Wanted(contains="line 33"))
+            file = b"".join([piece async for piece in await scout.docker.logs.download("scout", Wanted())]).decode()
+        assert found.text == "Line 33"
+        assert file.startswith("2027-01-15T08:00:00.010Z stdout Line 10\n") and file.endswith("Line 59\n")
 
 
 async def test_secrets_are_out_before_anything_is_looked_for(autojump_clock: MockClock) -> None:
