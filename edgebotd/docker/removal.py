@@ -93,7 +93,9 @@ class Removal:
     async def _stop(self, work: Work) -> None:
         stored, spec = await self._removable(work.bot_id)
         there = await self._maker.find(stored.name)
-        running = there is not None and there.state in ("running", "restarting", "paused")
+        # One that somebody else made under this name is not touched.
+        ours = there is not None and self._maker.of_bot(there.labels, work.bot_id)
+        running = ours and there is not None and there.state in ("running", "restarting", "paused")
         volumes = [] if spec is None else [volume.name for volume in spec.all_volumes]
         await work.keep(name=stored.name, volumes=volumes, running=work.made.get("running", running))
         self._bots.hold(work.bot_id, "The bot is being removed.")
@@ -110,10 +112,14 @@ class Removal:
             await work.log("It runs again.")
 
     async def _remove_container(self, work: Work) -> None:
-        there = await self._maker.find(work.made["name"])
-        if there is not None and self._maker.of_bot(there.labels, work.bot_id):
+        name = work.made["name"]
+        there = await self._maker.find(name)
+        if there is not None and not self._maker.of_bot(there.labels, work.bot_id):
+            await work.log(f"The container {name} was not made by edgebotd for this bot, and is left as it is.")
+            return
+        if there is not None:
             await self._maker.engine.remove(there.id, force=True)
-        await work.log(f"The container {work.made['name']} is removed.")
+        await work.log(f"The container {name} is removed.")
 
     async def _remove_volumes(self, work: Work) -> None:
         keep = RemoveRequest.model_validate(work.request).keep_volumes

@@ -168,3 +168,18 @@ async def test_a_removal_that_is_cancelled_while_it_stops_starts_the_bot_again(a
         assert container.state == "running"
         assert yard.bots.held == {"atlas": None}
         assert list(yard.bots.names) == ["atlas"]
+
+
+async def test_a_strangers_container_under_the_bots_name_is_left_as_it_is(autojump_clock: MockClock) -> None:
+    async with open_yard() as yard, yard.life() as docker:
+        await make(docker)
+        (made,) = list(yard.engine.all)
+        await yard.engine.remove(made, force=True)
+        stranger = yard.engine.add("edgebotd-atlas")
+        await yard.engine.start("edgebotd-atlas")
+        operation = await remove(docker, history=False, volumes=False)
+        assert operation.state == "succeeded", operation.reason
+        assert stranger.running
+        assert list(yard.engine.all.values()) == [stranger]
+        assert any("is left as it is" in text for text in await texts(docker, operation))
+        assert await yard.stored() is None
