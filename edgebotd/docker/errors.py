@@ -90,7 +90,11 @@ def frozen(socket: Path, seconds: float) -> EngineError:
 
 def lost(socket: Path) -> EngineError:
     """Return that the connection ended before the answer did."""
-    return EngineError(Trouble.LOST, f"The container engine at {socket} went away in the middle of an answer.")
+    return EngineError(
+        Trouble.LOST,
+        f"The container engine at {socket} went away in the middle of an answer. If it does not come back: systemctl"
+        " status docker, and see that docker.socket of the settings names an engine.",
+    )
 
 
 def _errno(exc: BaseException | None) -> int | None:

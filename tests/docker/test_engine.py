@@ -333,7 +333,7 @@ async def test_something_else_that_speaks_http_is_no_engine(tmp_path: Path) -> N
 
 async def test_an_answer_that_breaks_off_is_lost(tmp_path: Path) -> None:
     async with answering(tmp_path, {}, status="200 OK\r\nTransfer-Encoding: chunked") as api:
-        with trouble(Trouble.LOST, "in the middle of an answer"):
+        with trouble(Trouble.LOST, "in the middle of an answer. If it does not come back: systemctl"):
             await api.ping()
 
 
