@@ -97,3 +97,23 @@ def test_the_palette_makes_way_for_the_login(ada: Page) -> None:
     sign_in_again(ada, "ada")
     expect(field).to_have_value("ech")
     expect(field).to_be_focused()
+
+
+def test_a_login_in_one_tab_is_one_in_the_others(ada: Page, demo: Demo) -> None:
+    other = ada.context.new_page()
+    other.goto(f"{demo.origin}/chat/echo/new")
+    wait_live(other)
+    composer(other).fill("half a sen")
+    end_session(ada)
+    expect(other.locator("#sign-in")).to_be_visible()
+    sign_in_again(ada, "ada")
+    expect(other.locator("#sign-in")).to_have_count(0)
+    wait_live(other)
+    expect(composer(other)).to_have_value("half a sen")
+    other.evaluate("window.kept = true")
+    end_session(ada)
+    expect(other.locator("#sign-in")).to_be_visible()
+    sign_in_again(ada, "ben")
+    # What somebody else had typed is taken away there too.
+    expect(composer(other)).to_have_value("")
+    assert other.evaluate("window.kept") is None

@@ -32,6 +32,12 @@ const trouble = signal(/** @type {string | null} */ (null));
 const unreachable = signal(/** @type {string | null} */ (null));
 const ready = signal(false);
 
+/** One tab's login is every tab's. */
+const logins = new BroadcastChannel("edgebotd.login");
+logins.onmessage = () => {
+  if (setup.value === null && (me.value === null || signedOut.value)) enter();
+};
+
 /** Take the one-time code out of the address at once, so that it stays in no history. */
 function takeCode() {
   const code = new URLSearchParams(location.hash.slice(1)).get("code");
@@ -92,6 +98,7 @@ function App() {
   }
   const done = () => {
     trouble.value = null;
+    logins.postMessage(null);
     return enter();
   };
   if (me.value === null) return ready.value ? html`<${SignIn} trouble=${trouble.value} onDone=${done} />` : null;
