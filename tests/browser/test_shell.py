@@ -182,6 +182,17 @@ def small_targets(page: Page) -> list[str]:
     return found
 
 
+def test_a_long_name_leaves_room_in_the_palette(page: Page, demo: Demo) -> None:
+    demo.run("bots", "connect", "zoe", "--kind", "echo", "--name", "A bot with a name " * 4)
+    demo.run("chat", "zoe", "Hello")
+    page.set_viewport_size(PHONE)
+    page.keyboard.press("Control+k")
+    row = options(page).filter(has_text="Hello")
+    label = row.locator(".cut").first.bounding_box()
+    whole = row.bounding_box()
+    assert label and whole and label["width"] > whole["width"] / 3
+
+
 def test_the_page_is_there_in_under_a_second(page: Page, demo: Demo) -> None:
     """From the navigation to the drawn list of bots that answers to keys; the median of five."""
     times: list[float] = []
