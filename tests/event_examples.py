@@ -49,9 +49,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "code-session:status": {"botId": "atlas", "sessionId": "s1", "state": "running", "at": 1},
     "code-session:event": {"botId": "atlas", "sessionId": "s1", "kind": "diff", "data": {"a": [1, None]}},
     "docker:status": {
-        "engine": {"state": "up", "version": "28", "sinceAt": 1},
+        "engine": {"state": "up", "version": "28", "detail": "/run/docker.sock", "sinceAt": 1},
         "containers": [
-            {"name": "atlas-1", "botId": "atlas", "state": "running", "sinceAt": 1, "seenAt": 1},
+            {"name": "atlas-1", "botId": "atlas", "state": "running", "drift": ["/etc"], "sinceAt": 1, "seenAt": 1},
             {"name": "db", "state": "running", "sinceAt": 1, "seenAt": 1},
         ],
         "pulls": [{"image": "x", "bytesDone": 1}],

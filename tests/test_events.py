@@ -80,6 +80,12 @@ def test_a_user_sees_the_containers_of_own_bots_and_no_pull() -> None:
     assert isinstance(seen, events.DockerStatus)
     assert [container.name for container in seen.containers] == ["atlas-1"]
     assert seen.pulls == ()
+    # What names places of the machine is for those who operate it.
+    assert "/run/docker.sock" not in events.encode(seen) and "/etc" not in events.encode(seen)
+    operator = AccessClass("ann", views=frozenset({"atlas"}), operated=frozenset({"atlas"}))
+    operated = row.view(example("docker:status"), operator)
+    assert isinstance(operated, events.DockerStatus)
+    assert operated.containers[0].drift == ("/etc",)
 
 
 def test_usage_names_own_bots_only_and_is_absent_without_one() -> None:

@@ -25,6 +25,7 @@ from edgebotd.events.system import (
     AuthProfileRefreshed,
     AuthProfileUsage,
     DockerStatus,
+    EngineStatus,
     JobStatus,
     ProvisionDone,
     ProvisionLog,
@@ -84,8 +85,14 @@ def _own_bots(event: BotsStatusUpdate, viewer: Viewer) -> BotsStatusUpdate:
 def _own_containers(event: DockerStatus, viewer: Viewer) -> DockerStatus:
     if viewer.admin:
         return event
-    own = tuple(c for c in event.containers if c.bot_id is not None and viewer.sees(c.bot_id))
-    return DockerStatus(engine=event.engine, containers=own)
+    own = tuple(
+        c if viewer.operates(c.bot_id) else c.told_to_viewers()
+        for c in event.containers
+        if c.bot_id is not None and viewer.sees(c.bot_id)
+    )
+    # Whether it is up explains a state that is unknown; what is wrong with it names places of the machine.
+    engine = EngineStatus(state=event.engine.state, since_at=event.engine.since_at)
+    return DockerStatus(engine=engine, containers=own)
 
 
 def _own_usage(event: AuthProfileUsage, viewer: Viewer) -> AuthProfileUsage | None:

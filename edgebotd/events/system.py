@@ -45,6 +45,12 @@ class ContainerStatus(Model):
     seen_at: AtMs
     """When the engine last told of it."""
 
+    def told_to_viewers(self) -> ContainerStatus:
+        """Return what of it those see who do not operate the bot: what differs from the profile names places of the
+        machine.
+        """
+        return self.model_copy(update={"drift": ()})
+
 
 class EngineStatus(Model):
     """The container engine."""

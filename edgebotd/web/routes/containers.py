@@ -98,7 +98,7 @@ class ContainerRoutes:
         if status is None and docker.operations.running(bot_id) is None:
             self._services.registry.get(bot_id)
         if call.principal.grant_on(bot_id) != Grant.OPERATE:
-            return BotContainer(status=status, details=None)
+            return BotContainer(status=None if status is None else status.told_to_viewers(), details=None)
         details = await details_of(bot_id, docker.containers, docker.operations, self._services.database)
         return BotContainer(status=status, details=details)
 
