@@ -211,7 +211,7 @@ async def test_volumes_are_made_once_and_removed(api: Engine) -> None:
         await api.volume(NAME)
 
 
-async def test_an_image_is_pulled_with_its_bytes_told(api: Engine) -> None:
+async def test_an_image_is_pulled_with_its_bytes_told(breakable_engine: DockerEngine, api: Engine) -> None:
     big = parse_reference(f"{REMOTE}:big")
     seen: list[Progress] = []
     await api.pull(big, seen.append)
