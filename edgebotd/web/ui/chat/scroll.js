@@ -54,7 +54,9 @@ export class Keeper {
     if (this.stuck && box.scrollTop < this.#top - 2 && !this.#atEnd()) this.stuck = false;
     if (this.stuck) box.scrollTop = box.scrollHeight;
     else if (this.#anchor?.element.isConnected) {
-      const moved = this.#anchor.element.getBoundingClientRect().top - box.getBoundingClientRect().top - this.#anchor.top;
+      // The same of a scroll within the history: it is not taken back. (At the end it may be that there is less now.)
+      const scrolled = this.#atEnd() ? 0 : box.scrollTop - this.#top;
+      const moved = this.#anchor.element.getBoundingClientRect().top - box.getBoundingClientRect().top - this.#anchor.top + scrolled;
       if (Math.abs(moved) >= 1) box.scrollTop += moved;
       const { element } = this.#anchor;
       this.#note();
