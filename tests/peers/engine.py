@@ -301,19 +301,21 @@ class DockerEngine:
         return b"".join(pieces).decode()
 
     def clear(self) -> None:
-        """Remove all containers, the volumes that no container has, and the bots' images that were pulled."""
+        """Remove all containers, and the volumes that no container has."""
         for container in json.loads(self.api("GET", "/containers/json?all=1")):
             self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
         for volume in json.loads(self.api("GET", "/volumes"))["Volumes"] or []:
             self.api("DELETE", f"/volumes/{volume['Name']}?force=1")
+
+    def forget_pulled(self) -> None:
+        """Remove the bots' images that were pulled: a second pull of the same has nothing to tell."""
         for image in json.loads(self.api("GET", "/images/json")):
             names = [name for name in (image["RepoTags"] or []) + (image["RepoDigests"] or []) if "<none>" not in name]
-            # A pull of what an earlier test has pulled has nothing to tell.
             if names and all(name.startswith(REMOTE) for name in names):
                 self.api("DELETE", f"/images/{image['Id']}?force=1")
 
     def make_whole(self) -> None:
-        """Have engine and registry run, thawed and without containers, whatever a test did to them."""
+        """Have engine and registry run, thawed, without containers and pulled images, whatever a test did to them."""
         if self._engine is not None and self._engine.running:
             self.thaw()
             if self._live_restore:
@@ -323,6 +325,7 @@ class DockerEngine:
         if self._registry is None or not self._registry.running:
             self.start_registry()
         self.clear()
+        self.forget_pulled()
 
     def close(self) -> None:
         """End and remove everything: containers, processes, cgroups, mounts, the folder."""
