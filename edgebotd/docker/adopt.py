@@ -14,21 +14,20 @@ from pydantic import Field, SecretStr
 
 from edgebotd import logs
 from edgebotd.docker import pairing
-from edgebotd.docker.bots import Bots
 from edgebotd.docker.candidates import Candidates, Found, adoptable
-from edgebotd.docker.containers import SHORT_ID, Containers
+from edgebotd.docker.containers import SHORT_ID
 from edgebotd.docker.engine import Engine
 from edgebotd.docker.errors import EngineError, Trouble
 from edgebotd.docker.gateway_file import LARGEST, NoToken, token_in
 from edgebotd.docker.looks import config_paths, environment_of
-from edgebotd.docker.operations import Operations, Step, Work
+from edgebotd.docker.operations import Step, Work
+from edgebotd.docker.services import Operating, Services
 from edgebotd.errors import Conflict, Invalid
 from edgebotd.events import BOT_ID_PATTERN, Model
 from edgebotd.protocol.docker.containers import Container
 from edgebotd.store import bots as bot_rows
 from edgebotd.store import containers as rows
 from edgebotd.store.containers import StoredContainer
-from edgebotd.store.database import Database
 from edgebotd.store.operations import Operation
 
 KIND: Final = "adopt"
@@ -55,20 +54,15 @@ class AdoptRequest(Model):
     read_token: bool = False
 
 
-class Adopting:
+class Adopting(Operating):
     """Adopts gateways. From `open_docker`."""
 
-    def __init__(
-        self, database: Database, bots: Bots, containers: Containers, operations: Operations, candidates: Candidates
-    ) -> None:
+    def __init__(self, services: Services, candidates: Candidates) -> None:
+        super().__init__(services)
         self.candidates = candidates
-        self._database = database
-        self._bots = bots
-        self._containers = containers
-        self._operations = operations
         self._tokens: dict[str, SecretStr] = {}
         """Given by people, by a word that stands in the operation's request; in memory alone."""
-        operations.register(
+        self._operations.register(
             KIND,
             (
                 Step("find", FIND_SECONDS, self._find),

@@ -14,12 +14,9 @@ from typing import Final, Literal
 
 import trio
 
-from edgebotd.config import DockerSettings
-from edgebotd.docker.bots import Bots
-from edgebotd.docker.containers import Containers
 from edgebotd.docker.errors import EngineError
-from edgebotd.docker.operations import Operations
 from edgebotd.docker.redact import Redact, redactor
+from edgebotd.docker.services import Services
 from edgebotd.events import Alert, ContainerStatus
 from edgebotd.hub.hub import Hub
 from edgebotd.protocol.docker.containers import Container, ContainerEvent
@@ -27,7 +24,7 @@ from edgebotd.protocol.docker.ending import FATAL, words_of_end
 from edgebotd.protocol.docker.streams import OutputLine
 from edgebotd.store import containers as rows
 from edgebotd.store.containers import Crash
-from edgebotd.store.database import Database, Transaction
+from edgebotd.store.database import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -83,29 +80,24 @@ class Breaker:
 
     def __init__(
         self,
-        containers: Containers,
-        bots: Bots,
-        operations: Operations,
-        database: Database,
+        services: Services,
         hub: Hub,
-        settings: DockerSettings,
         *,
         refresh: Callable[[str], Awaitable[Container | None]],
-        now: Callable[[], int],
     ) -> None:
-        self._containers = containers
-        self._bots = bots
-        self._operations = operations
-        self._database = database
+        self._containers = services.containers
+        self._bots = services.bots
+        self._operations = services.operations
+        self._database = services.database
         self._hub = hub
-        self._limit = settings.crash_limit
-        self._seconds = settings.crash_seconds
+        self._limit = services.settings.crash_limit
+        self._seconds = services.settings.crash_seconds
         self._refresh = refresh
-        self._now = now
+        self._now = services.containers.now
         self._records: dict[str, _Record] = {}
         self._queue: deque[_End] = deque()
         self._wake = trio.Event()
-        containers.listen(self._hear)
+        self._containers.listen(self._hear)
 
     async def load(self) -> None:
         """Learn from the store which ones an earlier life of the daemon has left stopped."""

@@ -31,6 +31,7 @@ from edgebotd.docker.provision import Provisioning
 from edgebotd.docker.recreate import Recreating
 from edgebotd.docker.removal import Removal
 from edgebotd.docker.sampling import Sampling
+from edgebotd.docker.services import Services
 from edgebotd.docker.taking import Taking
 from edgebotd.docker.upgrade import Upgrading
 from edgebotd.docker.violations import check_body
@@ -125,18 +126,18 @@ async def open_docker(
         follower = None if engine is None else Follower(engine, containers, settings.reconcile_seconds)
         operations = Operations(database, hub, nursery, at_once=settings.operations_at_once, note=note, now=now)
         refresh = _nothing if follower is None else follower.refresh
-        lifecycle = Lifecycle(containers, bots, operations, database, settings, refresh=refresh, note=note, now=now)
-        breaker = Breaker(containers, bots, operations, database, hub, settings, refresh=refresh, now=now)
-        await breaker.load()
-        log_follow = LogFollow(containers, database, hub, now)
         maker = Maker(containers, settings, installation, probe)
         maker.know_secrets()
-        parts = database, bots, containers, operations, maker, settings
-        provisioning, recreating, removal = Provisioning(*parts), Recreating(*parts), Removal(*parts)
+        services = Services(database, bots, containers, operations, maker, settings)
+        lifecycle = Lifecycle(services, refresh=refresh, note=note)
+        breaker = Breaker(services, hub, refresh=refresh)
+        await breaker.load()
+        log_follow = LogFollow(containers, database, hub, now)
+        provisioning, recreating, removal = Provisioning(services), Recreating(services), Removal(services)
         drift = Drift(database, containers, settings)
         candidates = Candidates(database, containers, settings, installation)
-        adopting = Adopting(database, bots, containers, operations, candidates)
-        upgrading = Upgrading(*parts, lifecycle)
+        adopting = Adopting(services, candidates)
+        upgrading = Upgrading(services, lifecycle)
         await upgrading.hold_what_goes_on()
         # After all kinds are registered.
         await operations.resume()

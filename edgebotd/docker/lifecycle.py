@@ -14,18 +14,16 @@ from typing import Any, Final, Literal
 
 import trio
 
-from edgebotd.config import DockerSettings
-from edgebotd.docker.bots import Bots
-from edgebotd.docker.containers import Containers
 from edgebotd.docker.engine import Engine
 from edgebotd.docker.errors import EngineError, Trouble
-from edgebotd.docker.operations import Note, Operations, Step, Work
+from edgebotd.docker.operations import Note, Step, Work
+from edgebotd.docker.services import Operating, Services
 from edgebotd.errors import Conflict, Invalid, Problem
 from edgebotd.protocol.docker.containers import Container
 from edgebotd.protocol.docker.ending import words_of_end
 from edgebotd.store import containers as rows
 from edgebotd.store.containers import Wanted
-from edgebotd.store.database import Database, Transaction
+from edgebotd.store.database import Transaction
 from edgebotd.store.operations import Operation
 
 GRACE_SECONDS: Final = 10
@@ -56,7 +54,7 @@ class Halt:
     now: bool = False
 
 
-class Lifecycle:
+class Lifecycle(Operating):
     """From `house.py`. Whoever calls has checked rights.
 
     Args:
@@ -65,30 +63,22 @@ class Lifecycle:
 
     def __init__(
         self,
-        containers: Containers,
-        bots: Bots,
-        operations: Operations,
-        database: Database,
-        settings: DockerSettings,
+        services: Services,
         *,
         refresh: Callable[[str], Awaitable[Container | None]],
         note: Note,
-        now: Callable[[], int],
     ) -> None:
-        self._containers = containers
-        self._bots = bots
-        self._operations = operations
-        self._database = database
-        self._drain_seconds = settings.drain_seconds
+        super().__init__(services)
+        self._drain_seconds = services.settings.drain_seconds
         self._refresh = refresh
         self._note = note
-        self._now = now
+        self._now = services.containers.now
         self._asked: dict[str, trio.Event] = {}
         drain, down = self.steps_down()
         up = Step("start", START_SECONDS, self._start_again)
-        operations.register("start", (Step("start", START_SECONDS, self._start, self._let_go),), waits=False)
-        operations.register("stop", (drain, down), waits=False)
-        operations.register("restart", (drain, down, up), waits=False)
+        self._operations.register("start", (Step("start", START_SECONDS, self._start, self._let_go),), waits=False)
+        self._operations.register("stop", (drain, down), waits=False)
+        self._operations.register("restart", (drain, down, up), waits=False)
 
     def steps_down(self) -> tuple[Step, Step]:
         """Return the steps `drain` and `stop`, for operations that bring a container down on their way.

@@ -13,16 +13,13 @@ from typing import Annotated, Any, Final
 import trio
 from pydantic import Field
 
-from edgebotd.config import DockerSettings
-from edgebotd.docker.bots import Bots
-from edgebotd.docker.containers import Containers
 from edgebotd.docker.errors import EngineError
 from edgebotd.docker.gateway import archive, check_config, gateway_config, has_secret, looks_secret, owner_of
-from edgebotd.docker.making import Maker
-from edgebotd.docker.operations import Operations, Step, Work
+from edgebotd.docker.operations import Step, Work
 from edgebotd.docker.pairing import HELLO_SECONDS, PAIR_SECONDS, hello, pair
 from edgebotd.docker.profile import LOOPBACK
 from edgebotd.docker.pulling import fetch_image, reference_of
+from edgebotd.docker.services import Operating, Services
 from edgebotd.docker.spec import (
     STATE_PATH,
     EnvironmentName,
@@ -40,7 +37,6 @@ from edgebotd.store import bots as bot_rows
 from edgebotd.store import containers as rows
 from edgebotd.store import operations as operation_rows
 from edgebotd.store.containers import StoredContainer
-from edgebotd.store.database import Database
 from edgebotd.store.operations import Operation
 
 KIND: Final = "create"
@@ -79,26 +75,13 @@ class ProvisionRequest(Model):
     network: Annotated[str, Field(pattern=r"^(bridge|host)$")] = "bridge"
 
 
-class Provisioning:
+class Provisioning(Operating):
     """Makes bots. From `open_docker`."""
 
-    def __init__(
-        self,
-        database: Database,
-        bots: Bots,
-        containers: Containers,
-        operations: Operations,
-        maker: Maker,
-        settings: DockerSettings,
-    ) -> None:
-        self._database = database
-        self._bots = bots
-        self._containers = containers
-        self._operations = operations
-        self._maker = maker
-        self._settings = settings
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
         self._picking = trio.Lock()
-        operations.register(
+        self._operations.register(
             KIND,
             (
                 self._step("validate", 60, self._validate),

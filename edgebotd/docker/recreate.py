@@ -8,44 +8,27 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from edgebotd.config import DockerSettings
-from edgebotd.docker.bots import Bots
-from edgebotd.docker.containers import Containers
-from edgebotd.docker.making import Maker
-from edgebotd.docker.operations import Operations, Step, Work
+from edgebotd.docker.operations import Step, Work
 from edgebotd.docker.pairing import PAIR_SECONDS, hello, pair
 from edgebotd.docker.pulling import have_pinned
+from edgebotd.docker.services import Operating, Services
 from edgebotd.docker.spec import Spec
 from edgebotd.errors import Conflict
 from edgebotd.store import containers as rows
 from edgebotd.store.containers import StoredContainer
-from edgebotd.store.database import Database
 from edgebotd.store.operations import Operation
 
 KIND: Final = "recreate"
 DOING: Final = "is being recreated"
 
 
-class Recreating:
+class Recreating(Operating):
     """Makes containers anew. From `open_docker`."""
 
-    def __init__(
-        self,
-        database: Database,
-        bots: Bots,
-        containers: Containers,
-        operations: Operations,
-        maker: Maker,
-        settings: DockerSettings,
-    ) -> None:
-        self._database = database
-        self._bots = bots
-        self._containers = containers
-        self._operations = operations
-        self._maker = maker
-        self._settings = settings
-        drain = settings.drain_seconds
-        operations.register(
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        drain = self._settings.drain_seconds
+        self._operations.register(
             KIND,
             (
                 Step("validate", 60, self._validate),

@@ -7,11 +7,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
-from edgebotd.config import DockerSettings
-from edgebotd.docker.bots import Bots
-from edgebotd.docker.containers import Containers
-from edgebotd.docker.making import Maker
-from edgebotd.docker.operations import Operations, Step, Work
+from edgebotd.docker.operations import Step, Work
+from edgebotd.docker.services import Operating, Services
 from edgebotd.docker.spec import Spec
 from edgebotd.errors import Conflict
 from edgebotd.events import Model
@@ -19,7 +16,6 @@ from edgebotd.store import bots as bot_rows
 from edgebotd.store import containers as rows
 from edgebotd.store.bots import StoredBot
 from edgebotd.store.containers import StoredContainer
-from edgebotd.store.database import Database
 from edgebotd.store.operations import Operation
 
 KIND: Final = "remove"
@@ -32,28 +28,15 @@ class RemoveRequest(Model):
     keep_volumes: bool = True
 
 
-class Removal:
+class Removal(Operating):
     """Takes bots away whose containers edgebotd made. From `open_docker`."""
 
-    def __init__(
-        self,
-        database: Database,
-        bots: Bots,
-        containers: Containers,
-        operations: Operations,
-        maker: Maker,
-        settings: DockerSettings,
-    ) -> None:
-        self._database = database
-        self._bots = bots
-        self._containers = containers
-        self._operations = operations
-        self._maker = maker
-        self._settings = settings
-        operations.register(
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._operations.register(
             KIND,
             (
-                Step("stop", settings.drain_seconds + 60, self._stop, self._undo_stop),
+                Step("stop", self._settings.drain_seconds + 60, self._stop, self._undo_stop),
                 Step("container", 300, self._remove_container, final=True),
                 Step("volumes", 300, self._remove_volumes, final=True),
                 Step("bot", 600, self._remove_bot, final=True),

@@ -16,16 +16,13 @@ from typing import Annotated, Any, Final, Literal
 import trio
 from pydantic import Field
 
-from edgebotd.config import DockerSettings
-from edgebotd.docker.bots import Bots
-from edgebotd.docker.containers import Containers
 from edgebotd.docker.copying import MIB, copy_folder
 from edgebotd.docker.errors import EngineError
 from edgebotd.docker.lifecycle import UP, Lifecycle
-from edgebotd.docker.making import Maker
-from edgebotd.docker.operations import WAITING, Operations, Step, Work
+from edgebotd.docker.operations import WAITING, Step, Work
 from edgebotd.docker.pairing import PAIR_SECONDS, NotConnected, hello, pair
 from edgebotd.docker.pulling import fetch_image, have_pinned, reference_of
+from edgebotd.docker.services import Operating, Services
 from edgebotd.docker.spec import Previous, Spec, state_volume
 from edgebotd.errors import Conflict, Problem
 from edgebotd.events import Model
@@ -33,7 +30,6 @@ from edgebotd.protocol.docker.containers import Container
 from edgebotd.store import containers as rows
 from edgebotd.store import operations as operation_rows
 from edgebotd.store.containers import StoredContainer
-from edgebotd.store.database import Database
 from edgebotd.store.operations import Operation
 
 KIND: Final = "upgrade"
@@ -65,25 +61,11 @@ class UpgradeRequest(Model):
     drain: Literal["wait", "abort"] = "wait"
 
 
-class Upgrading:
+class Upgrading(Operating):
     """Upgrades containers, one at a time. From `open_docker`."""
 
-    def __init__(
-        self,
-        database: Database,
-        bots: Bots,
-        containers: Containers,
-        operations: Operations,
-        maker: Maker,
-        settings: DockerSettings,
-        lifecycle: Lifecycle,
-    ) -> None:
-        self._database = database
-        self._bots = bots
-        self._containers = containers
-        self._operations = operations
-        self._maker = maker
-        self._settings = settings
+    def __init__(self, services: Services, lifecycle: Lifecycle) -> None:
+        super().__init__(services)
         drain, stop = lifecycle.steps_down()
         steps = (
             Step("check", 60, self._check),
@@ -98,7 +80,7 @@ class Upgrading:
             Step("probe", ECHO_SECONDS + 60, self._while_up(self._probe)),
             Step("commit", 300, self._commit, final=True),
         )
-        operations.register(KIND, tuple(map(self._held, steps)), waits=False, alone=True)
+        self._operations.register(KIND, tuple(map(self._held, steps)), waits=False, alone=True)
 
     async def begin(self, bot_id: str, request: UpgradeRequest, actor: Mapping[str, Any]) -> Operation:
         """Begin to upgrade a bot's container.
