@@ -12,6 +12,7 @@ import trio
 from edgebotd.docker.containers import Containers
 from edgebotd.docker.errors import EngineError
 from edgebotd.docker.redact import Redact, redactor
+from edgebotd.docker.watching import Watching
 from edgebotd.events import BotLog, LogLine
 from edgebotd.hub.hub import Hub
 from edgebotd.hub.request import HubFull
@@ -74,32 +75,17 @@ class LogFollow:
         self._database = database
         self._hub = hub
         self._now = now
-        self._wake = trio.Event()
-        hub.on_watch_change(self._watch_changed)
-
-    def _watch_changed(self) -> None:
-        self._wake.set()
+        self._watching = Watching(hub, lambda watched: watched.logs)
 
     async def run(self) -> None:
         """Follow what is watched, until cancelled."""
-        following: dict[str, trio.CancelScope] = {}
-        async with trio.open_nursery() as nursery:
-            while True:
-                watched = self._hub.watched_bots().logs
-                for bot_id in following.keys() - watched:
-                    following.pop(bot_id).cancel()
-                for bot_id in watched - following.keys():
-                    following[bot_id] = trio.CancelScope()
-                    nursery.start_soon(self._follow, bot_id, following[bot_id], name=f"log of {bot_id}")
-                self._wake = trio.Event()
-                await self._wake.wait()
+        await self._watching.run(self._follow, name="log")
 
-    async def _follow(self, bot_id: str, scope: trio.CancelScope) -> None:
-        with scope:
-            batch = _Batch(bot_id, self._hub)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(batch.run)
-                await self._read(bot_id, batch)
+    async def _follow(self, bot_id: str) -> None:
+        batch = _Batch(bot_id, self._hub)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(batch.run)
+            await self._read(bot_id, batch)
 
     async def _read(self, bot_id: str, batch: _Batch) -> None:
         seen = Seen(self._now())

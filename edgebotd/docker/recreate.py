@@ -4,6 +4,7 @@ place; where it does not come up, the old one comes back.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any, Final
@@ -111,16 +112,7 @@ class Recreating(Operating):
 
     async def _settle(self, work: Work) -> None:
         stored, new, old = await self._stored(work.bot_id), work.made["new"], work.made["old"]
-        changed = StoredContainer(
-            stored.bot_id,
-            stored.name,
-            new,
-            stored.origin,
-            stored.wanted,
-            stored.spec,
-            stored.created_at,
-            self._containers.now(),
-        )
+        changed = dataclasses.replace(stored, container_id=new, changed_at=self._containers.now())
         await self._database.write(lambda tx: rows.put(tx.connection, changed))
         self._let_go(work)
         if old is not None:

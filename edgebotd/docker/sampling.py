@@ -17,6 +17,7 @@ import trio
 from edgebotd.docker.containers import Containers
 from edgebotd.docker.engine import Engine
 from edgebotd.docker.errors import EngineError
+from edgebotd.docker.watching import Watching
 from edgebotd.errors import EdgebotdError
 from edgebotd.events import BotStats, ContainerStatus
 from edgebotd.hub.hub import Hub
@@ -62,11 +63,10 @@ class Sampling:
         self._database = database
         self._hub = hub
         self._now = now
-        self._wake = trio.Event()
+        self._watching = Watching(hub, lambda watched: watched.stats)
         self._due: dict[str, float] = {}
         """When the next event of a bot may be told, whoever begins and ends to watch meanwhile."""
         self._seen: dict[str, _Seen] = {}
-        hub.on_watch_change(self._watch_changed)
 
     async def samples(self, bot_id: str) -> list[Sample]:
         """Return what a bot's container used in the last 24 hours, oldest first."""
@@ -77,31 +77,18 @@ class Sampling:
         """Serve those who watch, and keep the day, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_day, name="docker usage of the day")
-            following: dict[str, trio.CancelScope] = {}
-            while True:
-                watched = self._hub.watched_bots().stats
-                for bot_id in following.keys() - watched:
-                    following.pop(bot_id).cancel()
-                for bot_id in watched - following.keys():
-                    following[bot_id] = trio.CancelScope()
-                    nursery.start_soon(self._follow, bot_id, following[bot_id], name=f"usage of {bot_id}")
-                self._wake = trio.Event()
-                await self._wake.wait()
-
-    def _watch_changed(self) -> None:
-        self._wake.set()
+            await self._watching.run(self._follow, name="usage")
 
     # While somebody watches
 
-    async def _follow(self, bot_id: str, scope: trio.CancelScope) -> None:
-        with scope:
-            while True:
-                status = await self._containers.wait(bot_id, _runs)
-                try:
-                    await self._stream(bot_id, None if status is None else status.container_id)
-                except* EngineError as group:
-                    log.debug("the resource use of %s cannot be read: %s", bot_id, group.exceptions[0])
-                await trio.sleep(AGAIN_SECONDS)
+    async def _follow(self, bot_id: str) -> None:
+        while True:
+            status = await self._containers.wait(bot_id, _runs)
+            try:
+                await self._stream(bot_id, None if status is None else status.container_id)
+            except* EngineError as group:
+                log.debug("the resource use of %s cannot be read: %s", bot_id, group.exceptions[0])
+            await trio.sleep(AGAIN_SECONDS)
 
     async def _stream(self, bot_id: str, short_id: str | None) -> None:
         """Tell what one container uses until it ends, is another one, or the engine is away."""

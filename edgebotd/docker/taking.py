@@ -5,6 +5,7 @@ The container itself stays as it is; recreating it is an act of its own.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated
 
 from pydantic import Field
@@ -68,16 +69,7 @@ class Taking:
         if more := [text for text in found.loses if text not in request.accepted]:
             raise Conflict("would_lose", f"Made anew, it would be otherwise: {' '.join(more)}")
         spec = found.spec.model_dump(mode="json")
-        changed = StoredContainer(
-            stored.bot_id,
-            stored.name,
-            stored.container_id,
-            stored.origin,
-            stored.wanted,
-            spec,
-            stored.created_at,
-            self._containers.now(),
-        )
+        changed = dataclasses.replace(stored, spec=spec, changed_at=self._containers.now())
         await self._database.write(lambda tx: rows.put(tx.connection, changed))
         return _told(found).model_copy(update={"taken": True})
 
