@@ -19,7 +19,7 @@ from edgebotd.protocol.docker.containers import Container
 from edgebotd.protocol.docker.streams import OutputLine
 from tests.bots.house import now
 from tests.docker.scout import NAME, open_scout
-from tests.docker.screen import Screen
+from tests.docker.screen import Screen, open_screen
 
 DOWN = EngineError(Trouble.DOWN, "Nothing answers.")
 
@@ -180,10 +180,7 @@ async def test_lines_are_told_while_somebody_watches(
 async def test_following_goes_on_over_restarts_without_a_line_twice_or_lost(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_scout() as scout:
-        screen = Screen(scout.hub, monkeypatch)
-        screen.watch("scout")
-        await trio.sleep(1)
+    async with open_screen(monkeypatch) as (scout, screen):
         said = []
 
         def say(text: str) -> None:
@@ -208,10 +205,7 @@ async def test_following_goes_on_over_restarts_without_a_line_twice_or_lost(
 async def test_following_goes_on_when_the_engine_is_back(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_scout() as scout:
-        screen = Screen(scout.hub, monkeypatch)
-        screen.watch("scout")
-        await trio.sleep(1)
+    async with open_screen(monkeypatch) as (scout, screen):
         scout.engine.say(scout.container, "one")
         await trio.sleep(1)
         scout.engine.go_away(DOWN)
@@ -225,10 +219,7 @@ async def test_following_goes_on_when_the_engine_is_back(
 async def test_a_flood_is_told_ten_times_a_second_with_what_was_left_out(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_scout() as scout:
-        screen = Screen(scout.hub, monkeypatch)
-        screen.watch("scout")
-        await trio.sleep(1)
+    async with open_screen(monkeypatch) as (scout, screen):
         for number in range(10_000):
             scout.engine.say(scout.container, f"{number}")
         await trio.sleep(10)
@@ -241,10 +232,7 @@ async def test_a_flood_is_told_ten_times_a_second_with_what_was_left_out(
 async def test_long_lines_are_cut_and_many_are_told_in_several_events(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_scout() as scout:
-        screen = Screen(scout.hub, monkeypatch)
-        screen.watch("scout")
-        await trio.sleep(1)
+    async with open_screen(monkeypatch) as (scout, screen):
         for _ in range(20):
             scout.engine.say(scout.container, "x" * 60_000)
         await trio.sleep(5)

@@ -17,8 +17,8 @@ from edgebotd.store.containers import Sample
 from edgebotd.store.database import Transaction
 from tests.bots.house import START_MS, now, user
 from tests.docker.fake_container import FakeContainer
-from tests.docker.gauge import Gauge
 from tests.docker.scout import NAME, Scout, open_scout
+from tests.docker.screen import Gauge, open_gauge
 from tests.hub.support import Client, bus
 
 DOWN = EngineError(Trouble.DOWN, "Nothing answers.")
@@ -92,9 +92,7 @@ async def test_it_is_told_at_most_once_a_second_however_often_the_engine_tells(
 async def test_a_ticker_that_comes_a_little_early_is_heard(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_scout(usage_seconds=0.99) as scout:
-        gauge = Gauge(scout.hub, monkeypatch)
-        gauge.watch("scout")
+    async with open_gauge(monkeypatch, usage_seconds=0.99) as (_, gauge):
         await trio.sleep(10)
         assert len(gauge.events) == 11
 
@@ -102,10 +100,8 @@ async def test_a_ticker_that_comes_a_little_early_is_heard(
 async def test_it_ends_with_the_container_and_goes_on_with_its_next_start(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_scout() as scout:
+    async with open_gauge(monkeypatch) as (scout, gauge):
         scout.container.restarts_by_itself = False
-        gauge = Gauge(scout.hub, monkeypatch)
-        gauge.watch("scout")
         await trio.sleep(5)
         scout.engine.end(scout.container, 1)
         await trio.sleep(3)
@@ -122,9 +118,7 @@ async def test_it_ends_with_the_container_and_goes_on_with_its_next_start(
 async def test_a_container_that_is_made_anew_is_followed(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_scout() as scout:
-        gauge = Gauge(scout.hub, monkeypatch)
-        gauge.watch("scout")
+    async with open_gauge(monkeypatch) as (scout, gauge):
         await trio.sleep(2)
         await scout.engine.remove(NAME, force=True)
         await trio.sleep(2)
@@ -136,9 +130,7 @@ async def test_a_container_that_is_made_anew_is_followed(
 async def test_an_engine_that_is_away_is_asked_again(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_scout() as scout:
-        gauge = Gauge(scout.hub, monkeypatch)
-        gauge.watch("scout")
+    async with open_gauge(monkeypatch) as (scout, gauge):
         await trio.sleep(3)
         scout.engine.go_away(DOWN)
         await trio.sleep(20)
@@ -215,9 +207,7 @@ async def test_after_a_restart_of_the_container_nothing_is_averaged_over_it(auto
 async def test_a_store_that_fails_costs_a_sample_and_not_those_who_watch(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_scout() as scout:
-        gauge = Gauge(scout.hub, monkeypatch)
-        gauge.watch("scout")
+    async with open_gauge(monkeypatch) as (scout, gauge):
         write = scout.database.write
         full = True
 

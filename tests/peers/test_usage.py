@@ -21,9 +21,9 @@ from edgebotd.events import ContainerState
 from edgebotd.protocol.docker.usage import Usage
 from edgebotd.store.database import Database
 from tests.bots.house import open_store
-from tests.docker.gauge import Gauge
 from tests.docker.house import INSTALLATION, FakeBots, docker_on
 from tests.docker.scout import NAME, store_scout
+from tests.docker.screen import Gauge
 from tests.peers.engine import PLAIN, REMOTE, DockerEngine
 
 SECONDS = 60
@@ -52,12 +52,6 @@ class Ship:
 
     async def until(self, state: ContainerState) -> None:
         await self.docker.containers.wait("scout", lambda status: status is not None and status.state == state)
-
-    async def told(self, count: int) -> None:
-        """Wait for so many more events of the gauge."""
-        wanted = len(self.gauge.events) + count
-        while len(self.gauge.events) < wanted:  # noqa: ASYNC110  of the gauge nobody is told
-            await trio.sleep(0.05)
 
 
 @asynccontextmanager
@@ -89,7 +83,7 @@ async def test_what_is_watched_is_told_across_a_restart_and_only_while_it_runs(
     async with open_ship(engine, tmp_path, monkeypatch) as ship:
         await ship.run(Cmd=BUSY, HostConfig=HALF)
         ship.gauge.watch("scout")
-        await ship.told(3)
+        await ship.gauge.more(3)
         last = ship.gauge.events[-1]
         assert last.cpu_percent is not None and 5 < last.cpu_percent < 90, "half a processor, on a machine that is busy"
         assert 0 < last.memory_bytes < MEMORY == last.memory_limit_bytes
@@ -100,7 +94,7 @@ async def test_what_is_watched_is_told_across_a_restart_and_only_while_it_runs(
         await trio.sleep(1.5)
         assert len(ship.gauge.events) == ended
         await ship.ask("POST", f"/containers/{NAME}/start")
-        await ship.told(2)
+        await ship.gauge.more(2)
         assert all(later - before > 0.7 for before, later in zip(ship.gauge.at, ship.gauge.at[1:], strict=False))
         ship.gauge.watch()
         await trio.sleep(0.1)
