@@ -10,7 +10,7 @@ import click
 
 from edgebotd.cli import containers
 from edgebotd.cli.adopt import adopt, take_over
-from edgebotd.cli.output import age, clean, json_option, note, print_fields, print_json, print_table, size
+from edgebotd.cli.output import age, clean, json_option, note, print_fields, print_items, print_json, size
 from edgebotd.cli.provision import create, recreate, upgrade
 from edgebotd.cli.status import BOT_HEADS, bot_row
 from edgebotd.cli.target import Target
@@ -34,11 +34,7 @@ def list_bots(target: Target, as_json: bool) -> None:
     """List bots with their state. --json prints one bot a line."""
     with target.client() as client:
         items = client.get("/api/bots")["items"]
-    if as_json:
-        for bot in items:
-            print_json(bot)
-        return
-    print_table(BOT_HEADS, map(bot_row, items), empty="No bots yet. `edgebotd bots connect` adds one.")
+    print_items(items, as_json, BOT_HEADS, bot_row, empty="No bots yet. `edgebotd bots connect` adds one.")
 
 
 @bots.command()
@@ -117,26 +113,13 @@ def _shared_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("bot")
 @click.option("--kind", type=click.Choice(["openclaw", "openai", "echo"]), default="openclaw", show_default=True)
 @_shared_options
-def connect(
-    target: Target,
-    bot: str,
-    kind: str,
-    url: str | None,
-    name: str | None,
-    token_file: Any,
-    ask_token: bool,
-    agent: str | None,
-    model: str | None,
-    system_prompt: str | None,
-    as_json: bool,
-) -> None:
+def connect(target: Target, bot: str, kind: str, as_json: bool, **given: Any) -> None:
     """Connect a bot while the daemon runs, and say whether it answers.
 
     BOT is its id for ever: 1 to 32 of a-z, 0-9 and -. The token never stands on the command line, where other users of
     the machine could read it.
     """
-    token = ask_for_token(token_file, ask_token)
-    body = {"id": bot, "kind": kind, **_settings(url, name, token, agent, model, system_prompt)}
+    body = {"id": bot, "kind": kind, **_settings(**given)}
     with target.client() as client:
         answer = client.post("/api/bots/connect", body)
     _print_verdict(bot, answer, as_json)
@@ -145,25 +128,14 @@ def connect(
 @bots.command()
 @click.argument("bot")
 @_shared_options
-def edit(
-    target: Target,
-    bot: str,
-    url: str | None,
-    name: str | None,
-    token_file: Any,
-    ask_token: bool,
-    agent: str | None,
-    model: str | None,
-    system_prompt: str | None,
-    as_json: bool,
-) -> None:
+def edit(target: Target, bot: str, as_json: bool, **given: Any) -> None:
     """Change a bot that was connected at run time, such as a wrong token, and try it again.
 
     What is left out stays as it is.
     """
     from edgebotd.cli.client import path
 
-    body = _settings(url, name, ask_for_token(token_file, ask_token), agent, model, system_prompt)
+    body = _settings(**given)
     if not body:
         raise click.UsageError("Say what to change, such as --token-file or --url.")
     with target.client() as client:
@@ -183,9 +155,18 @@ def ask_for_token(token_file: Any, ask: bool) -> str | None:
 
 
 def _settings(
-    url: str | None, name: str | None, token: str | None, agent: str | None, model: str | None, prompt: str | None
+    *,
+    url: str | None,
+    name: str | None,
+    token_file: Any,
+    ask_token: bool,
+    agent: str | None,
+    model: str | None,
+    system_prompt: str | None,
 ) -> dict[str, str]:
-    found = {"url": url, "name": name, "token": token, "agentId": agent, "model": model, "systemPrompt": prompt}
+    """Return what was given by `_shared_options`, as the API names it."""
+    token = ask_for_token(token_file, ask_token)
+    found = {"url": url, "name": name, "token": token, "agentId": agent, "model": model, "systemPrompt": system_prompt}
     return {key: value for key, value in found.items() if value is not None}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edgebotd.cli.output import age, clean, json_option, note, print_json, print_table, size
+from edgebotd.cli.output import age, clean, json_option, note, print_items, size
 from edgebotd.cli.target import Target
 
 CONTAINER_HEADS = ("BOT", "CONTAINER", "STATE", "SINCE", "IMAGE", "NOTE")
@@ -32,13 +32,11 @@ def containers(target: Target, as_json: bool) -> None:
     """Show the engine's containers and how they are, those of no bot last. --json prints one container a line."""
     with target.client() as client:
         answer = client.get("/api/containers")
-    if as_json:
-        for container in answer["containers"]:
-            print_json(container)
-        return
-    if answer["engine"]["state"] != "up":
+    if not as_json and answer["engine"]["state"] != "up":
         note(f"engine: {engine_words(answer['engine'])}")
-    print_table(CONTAINER_HEADS, map(_container_row, answer["containers"]), empty="No containers.")
+    print_items(answer["containers"], as_json, CONTAINER_HEADS, _container_row, empty="No containers.")
+    if as_json:
+        return
     for pull in answer["pulls"]:
         total = f" of {size(pull['bytesTotal'])}" if pull.get("bytesTotal") else ""
         click.echo(clean(f"{pull['image']} is on its way: {size(pull['bytesDone'])}{total}"))
@@ -63,11 +61,7 @@ def images(ctx: click.Context, as_json: bool) -> None:
     target: Target = ctx.obj
     with target.client() as client:
         items = client.get("/api/images")["items"]
-    if as_json:
-        for image in items:
-            print_json(image)
-        return
-    print_table(IMAGE_HEADS, map(_image_row, items), empty="No images.")
+    print_items(items, as_json, IMAGE_HEADS, _image_row, empty="No images.")
 
 
 def _image_row(image: Mapping[str, Any]) -> tuple[object, ...]:

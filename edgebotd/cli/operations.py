@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebotd.cli.output import age, clean, json_option, note, print_json, print_table
+from edgebotd.cli.output import age, clean, json_option, note, print_items, print_json
 from edgebotd.cli.target import Target
 
 if TYPE_CHECKING:
     from edgebotd.cli.client import Client
 
+HEADS = ("OPERATION", "BOT", "KIND", "STATE", "STEP", "BEGAN", "NOTE")
 TYPES = ("provision-log", "provision-done")
 
 
@@ -38,7 +39,9 @@ def operations(
         raise click.UsageError("--cancel and --retry exclude each other.")
     with target.client() as client:
         if operation is None:
-            _print_list(client.get("/api/operations", botId=bot)["items"], as_json)
+            items = client.get("/api/operations", botId=bot)["items"]
+            empty = "No work on containers yet. `edgebotd bots create` begins some."
+            print_items(items, as_json, HEADS, _row, empty=empty)
         elif follow or cancel or retry:
             action = "cancel" if cancel else "retry"
             place = path(f"/api/operations/{{}}/{action}", operation)
@@ -53,17 +56,9 @@ def operations(
             _print_end(found)
 
 
-def _print_list(items: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        for item in items:
-            print_json(item)
-        return
-    rows = [
-        (item["id"], item["botId"], item["kind"], item["state"], item["step"], age(item["startedAt"]), item["reason"])
-        for item in items
-    ]
-    heads = ("OPERATION", "BOT", "KIND", "STATE", "STEP", "BEGAN", "NOTE")
-    print_table(heads, rows, empty="No work on containers yet. `edgebotd bots create` begins some.")
+def _row(item: dict[str, Any]) -> tuple[object, ...]:
+    began = age(item["startedAt"])
+    return item["id"], item["botId"], item["kind"], item["state"], item["step"], began, item["reason"]
 
 
 def watch(

@@ -7,7 +7,7 @@ import math
 import re
 import time
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -82,6 +82,22 @@ def width(text: str) -> int:
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
     )
+
+
+def print_items(
+    items: Sequence[Mapping[str, Any]],
+    as_json: bool,
+    heads: Sequence[str],
+    row: Callable[[dict[str, Any]], Sequence[object]],
+    *,
+    empty: str,
+) -> None:
+    """Print a list that the daemon gave: each item as a line of JSON, or as a row of a table."""
+    if as_json:
+        for item in items:
+            print_json(item)
+    else:
+        print_table(heads, (row(dict(item)) for item in items), empty=empty)
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from edgebotd.cli.output import age, json_option, note, print_json, print_table, until
+from edgebotd.cli.output import age, json_option, note, print_items, print_json, until
 from edgebotd.cli.target import Target
 
 
@@ -62,24 +62,19 @@ def list_tokens(target: Target, as_json: bool) -> None:
     """List tokens, without their secrets. --json prints one token a line."""
     with target.client() as client:
         items = client.get("/api/tokens")["items"]
-    if as_json:
-        for one in items:
-            print_json(one)
-        return
-    print_table(
+    print_items(
+        items,
+        as_json,
         ("ID", "USER", "NAME", "SCOPES", "BOTS", "MADE", "USED", "EXPIRES"),
-        (
-            (
-                one["id"],
-                one["userId"],
-                one["name"],
-                ", ".join(one["scopes"]),
-                "all" if one.get("bots") is None else ", ".join(one["bots"]),
-                age(one["createdAt"]),
-                age(one.get("usedAt")),
-                until(one.get("expiresAt")),
-            )
-            for one in items
+        lambda one: (
+            one["id"],
+            one["userId"],
+            one["name"],
+            ", ".join(one["scopes"]),
+            "all" if one.get("bots") is None else ", ".join(one["bots"]),
+            age(one["createdAt"]),
+            age(one.get("usedAt")),
+            until(one.get("expiresAt")),
         ),
         empty="No tokens.",
     )

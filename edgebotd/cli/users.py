@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebotd.cli.output import age, json_option, print_json, print_table, until
+from edgebotd.cli.output import age, json_option, print_items, print_json, until
 from edgebotd.cli.target import Target
 
 if TYPE_CHECKING:
@@ -101,23 +101,18 @@ def list_users(target: Target, as_json: bool) -> None:
     """List users and their grants. --json prints one user a line."""
     with target.client() as client:
         items = client.get("/api/users")["items"]
-    if as_json:
-        for one in items:
-            print_json(one)
-        return
-    print_table(
+    print_items(
+        items,
+        as_json,
         ("USER", "NAME", "ROLE", "GRANTS", "SESSIONS", "TOKENS", "SINCE"),
-        (
-            (
-                one["id"],
-                one["name"],
-                _role(one),
-                "all" if one["admin"] else ", ".join(f"{bot} {grant}" for bot, grant in one["grants"].items()),
-                one.get("sessions"),
-                one.get("tokens"),
-                age(one["createdAt"]),
-            )
-            for one in items
+        lambda one: (
+            one["id"],
+            one["name"],
+            _role(one),
+            "all" if one["admin"] else ", ".join(f"{bot} {grant}" for bot, grant in one["grants"].items()),
+            one.get("sessions"),
+            one.get("tokens"),
+            age(one["createdAt"]),
         ),
         empty="No users yet. `edgebotd user add NAME --admin` makes the first.",
     )
