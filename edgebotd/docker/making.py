@@ -25,6 +25,8 @@ from edgebotd.protocol.docker.containers import Container
 from edgebotd.protocol.docker.streams import OutputLine
 
 LOOK_SECONDS: Final = 0.5
+CLASHES: Final = 20
+"""How often a name may be taken by a container that is not to be found, before that is believed."""
 LAST_LINES: Final = 20
 """Of the output of a container that ended, into the operation's log."""
 
@@ -88,17 +90,26 @@ class Maker:
         )
         if spec.network == "host":
             made["Cmd"] = command(spec.port)
-        if (there := await self.find(name)) is not None:
-            if self.of_operation(there.labels, work):
-                return there.id
-            if not self.of_bot(there.labels, work.bot_id):
-                raise Conflict(
-                    "name_taken",
-                    f"There is a container named {name} already, which edgebotd did not make. Rename or remove it.",
-                )
-            await work.log(f"{name} was left by an earlier attempt; it is removed.")
-            await self.engine.remove(there.id, force=True)
-        return await self.engine.create(name, made)
+        left = CLASHES
+        while True:
+            if (there := await self.find(name)) is not None:
+                if self.of_operation(there.labels, work):
+                    return there.id
+                if not self.of_bot(there.labels, work.bot_id):
+                    raise Conflict(
+                        "name_taken",
+                        f"There is a container named {name} already, which edgebotd did not make. Rename or remove it.",
+                    )
+                await work.log(f"{name} was left by an earlier attempt; it is removed.")
+                await self.engine.remove(there.id, force=True)
+            try:
+                return await self.engine.create(name, made)
+            except EngineError as exc:
+                # Asked for by a daemon that was killed then: a slow engine is just making it, and may not show it yet.
+                left -= 1
+                if exc.trouble is not Trouble.CONFLICT or left < 0:
+                    raise
+            await trio.sleep(LOOK_SECONDS)
 
     async def remove(self, work: Work) -> None:
         """Remove the containers that the operation made."""
