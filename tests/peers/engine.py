@@ -183,6 +183,11 @@ class DockerEngine:
         """Stop dockerd where it is: it keeps its connections and takes new ones, and says nothing."""
         os.kill(self.pid, signal.SIGSTOP)
 
+    @property
+    def frozen(self) -> bool:
+        """Whether dockerd is stopped where it is."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
     def thaw(self) -> None:
         """Let a frozen dockerd go on."""
         os.kill(self.pid, signal.SIGCONT)
@@ -204,22 +209,42 @@ class DockerEngine:
         )
         self._registry = program
         program.start()
-        # Asked by its port's state: to ask it itself one would have to be inside.
-        port = f":{int(REGISTRY.split(':')[1]):04X} "
 
         def listens() -> bool:
             if not program.running:
                 raise PeerFailed(f"docker-registry ended\n{program.last_lines()}")
-            listening = Path(f"/proc/{program.pid}/net/tcp").read_text().splitlines()
-            return any(port in line and " 0A " in line for line in listening)
+            return self._registry_port("0A")
 
         program.wait_until(listens, _READY_SECONDS, "the registry to listen")
+
+    def _registry_port(self, state: str) -> bool:
+        """Whether its port has a socket in a state of the kernel's: to ask it itself one would have to be inside."""
+        assert self._registry is not None
+        port = f":{int(REGISTRY.split(':')[1]):04X}"
+        rows = [line.split() for line in Path(f"/proc/{self._registry.pid}/net/tcp").read_text().splitlines()[1:]]
+        return any(local.endswith(port) and found == state for _, local, _, found, *_ in rows)
 
     def stop_registry(self) -> None:
         """End the registry; what it holds is kept."""
         if self._registry is not None:
             self._registry.kill()
             self._registry = None
+
+    def freeze_registry(self) -> None:
+        """Stop the registry where it is: it takes connections, and says nothing."""
+        self._signal_registry(signal.SIGSTOP)
+
+    def thaw_registry(self) -> None:
+        """Let a frozen registry go on."""
+        self._signal_registry(signal.SIGCONT)
+
+    def registry_is_asked(self) -> bool:
+        """Whether somebody is connected to it."""
+        return self._registry_port("01")
+
+    def _signal_registry(self, number: signal.Signals) -> None:
+        if self._registry is not None:
+            self._registry.signal_all(number)
 
     def remove_blob(self, digest: str) -> None:
         """Lose a layer in the registry: a pull of it fails after its answer has begun."""
@@ -324,6 +349,7 @@ class DockerEngine:
             self.start()
         if self._registry is None or not self._registry.running:
             self.start_registry()
+        self.thaw_registry()
         self.clear()
         self.forget_pulled()
 

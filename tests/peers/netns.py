@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -94,20 +94,33 @@ def connect_within(namespace: Path, host: str, port: int, timeout: float = 10) -
     Raises:
         OSError: no connection, or the namespace may not be entered.
     """
+    return _made_within(namespace, lambda: socket.create_connection((host, port), timeout))
+
+
+def listen_within(namespace: Path, host: str) -> socket.socket:
+    """Return a socket that listens inside of a network namespace, on a free port, for use here; blocking.
+
+    Raises:
+        OSError: not an address of the namespace, or that may not be entered.
+    """
+    return _made_within(namespace, lambda: socket.create_server((host, 0)))
+
+
+def _made_within(namespace: Path, make: Callable[[], socket.socket]) -> socket.socket:
     made: list[socket.socket | OSError] = []
 
-    def connect() -> None:
+    def enter() -> None:
         # A thread of its own: whoever enters a namespace stays in it, and a socket belongs to where it was made.
         try:
             with namespace.open() as handle:
                 libc = ctypes.CDLL(None, use_errno=True)
                 if libc.setns(handle.fileno(), _CLONE_NEWNET) != 0:
                     raise OSError(ctypes.get_errno(), f"cannot enter {namespace}")
-            made.append(socket.create_connection((host, port), timeout))
+            made.append(make())
         except OSError as error:
             made.append(error)
 
-    thread = threading.Thread(target=connect, name="netns")
+    thread = threading.Thread(target=enter, name="netns")
     thread.start()
     thread.join()
     if isinstance(made[0], OSError):

@@ -134,6 +134,11 @@ class Daemon:
             self.program = Program([*cold, *arguments], env=dict(os.environ), log=folder / "log")
         else:
             self.program = WarmProgram(arguments, env=dict(os.environ), log=folder / "log")
+        self._arguments = arguments
+
+    def heal(self) -> None:
+        """Have the next start be without what was planted or entered; the process has ended before."""
+        self.program = WarmProgram(self._arguments, env=dict(os.environ), log=self.folder / "log")
 
     async def start(self) -> None:
         """Start the process and wait until it is ready."""
