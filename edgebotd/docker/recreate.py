@@ -15,6 +15,7 @@ from edgebotd.docker.pulling import have_pinned
 from edgebotd.docker.services import Operating, Services
 from edgebotd.docker.spec import Spec
 from edgebotd.errors import Conflict
+from edgebotd.protocol.docker.containers import Container
 from edgebotd.store import containers as rows
 from edgebotd.store.containers import StoredContainer
 from edgebotd.store.operations import Operation
@@ -63,12 +64,24 @@ class Recreating(Operating):
         stored = await self._stored(work.bot_id)
         _spec(stored)
         old = await self._maker.find(stored.name)
+        self._replaceable(stored, old)
         await work.keep(
             name=stored.name,
             old=None if old is None else old.id,
             running=old is not None and old.state in ("running", "restarting", "paused"),
         )
         self._containers.overlay(work.bot_id, doing=DOING)
+
+    def _replaceable(self, stored: StoredContainer, old: Container | None) -> None:
+        """Pass what is to be replaced. Raises `Conflict` where another one has the name meanwhile."""
+        if old is None or self._maker.of_bot(old.labels, stored.bot_id):
+            return
+        if stored.origin != "adopted" or stored.container_id not in (None, old.id):
+            raise Conflict(
+                "name_taken",
+                f"The container that is named {stored.name} now is not that of '{stored.bot_id}'. Rename or remove it,"
+                " then recreate.",
+            )
 
     async def _pull(self, work: Work) -> None:
         await have_pinned(self._containers, _spec(await self._stored(work.bot_id)).pinned, work.log)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -100,6 +102,39 @@ async def test_cancelled_or_after_a_crash_in_any_step_there_is_one_container(
             after = only(yard)
             assert after[0] != before[0]
             assert after[1:] == before[1:]
+
+
+async def test_a_stranger_that_has_the_name_is_not_replaced(autojump_clock: MockClock) -> None:
+    async with open_yard() as yard, yard.life() as docker:
+        await make(docker)
+        (own,) = list(yard.engine.all)
+        await yard.engine.remove(own, force=True)
+        stranger = yard.engine.add("edgebotd-atlas")
+        await yard.engine.start("edgebotd-atlas")
+        operation = await recreate(docker)
+        assert (operation.state, operation.step) == ("failed", "validate")
+        assert operation.reason is not None and "is not that of 'atlas'" in operation.reason
+        assert list(yard.engine.all.values()) == [stranger] and stranger.running
+        # Out of the way, the bot gets its own again.
+        await yard.engine.rename(stranger.id, "moved")
+        assert (await recreate(docker)).state == "succeeded"
+        assert [one.name for one in yard.engine.all.values()] == ["moved", "edgebotd-atlas"]
+
+
+@pytest.mark.parametrize("same", [True, False])
+async def test_of_an_adopted_bot_the_container_that_was_adopted_is_replaced(
+    autojump_clock: MockClock, same: bool
+) -> None:
+    async with open_yard() as yard, yard.life() as docker:
+        await make(docker)
+        (container,) = yard.engine.all.values()
+        container.body["Labels"] = {}
+        stored = await yard.stored()
+        assert stored is not None
+        adopted = dataclasses.replace(stored, origin="adopted", container_id=container.id if same else "0" * 64)
+        await yard.database.write(lambda tx: rows.put(tx.connection, adopted))
+        assert (await recreate(docker)).state == ("succeeded" if same else "failed")
+        assert (container.id in yard.engine.all) is not same
 
 
 async def test_what_edgebotd_did_not_make_is_not_made_anew_or_removed(autojump_clock: MockClock) -> None:
