@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 import trio
 
+from edgebotd.docker.containers import NO_ENGINE
 from edgebotd.docker.engine import Engine
 from edgebotd.docker.errors import EngineError, Trouble
 from edgebotd.docker.operations import Note, Step, Work
@@ -160,11 +161,10 @@ class Lifecycle(Operating):
     def _check(self, bot_id: str) -> None:
         self._bots.summary(bot_id)
         if self._containers.name_of(bot_id) is None:
-            raise Problem(
-                404,
-                "no_container",
-                "No container of this bot is known. Adopt one, or name it in the settings as bots.<id>.container.",
-            )
+            todo = "Adopt one, or name it in the settings as bots.<id>.container."
+            if self._containers.engine is None:
+                todo = NO_ENGINE  # which has to be there first
+            raise Problem(404, "no_container", f"No container of this bot is known. {todo}")
         self._containers.usable()
 
     def _doing(self, bot_id: str) -> str:

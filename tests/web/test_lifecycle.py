@@ -92,6 +92,11 @@ async def test_without_an_engine_it_is_said_what_to_do(autojump_clock: MockClock
         for answer in (await operator.post(CONTAINER + "/start"), await operator.get(CONTAINER + "/logs")):
             assert (answer.status, answer.code) == (503, "engine_none")
             assert "docker.socket" in answer.json["detail"]
+        # There is none to adopt either.
+        house.services.docker.containers.bind("own", None)
+        bare = await operator.post(CONTAINER + "/start")
+        assert (bare.code, "docker.socket" in bare.json["detail"]) == ("no_container", True)
+        assert "Adopt" not in bare.json["detail"]
 
 
 async def test_the_log_is_read_and_downloaded(autojump_clock: MockClock) -> None:
