@@ -13,20 +13,20 @@ import math
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any, Final
 
 import trio
 
 from edgebotd.docker.errors import EngineError
-from edgebotd.docker.work import Cancelled, Step, Work
+from edgebotd.docker.work import Cancelled, Line, Step, Work
 from edgebotd.errors import Conflict, EdgebotdError, NotFound, Problem
 from edgebotd.events import ALL, ProvisionDone, ProvisionLog
 from edgebotd.hub.hub import Hub
 from edgebotd.store import operations as rows
 from edgebotd.store.database import Database, Transaction
 from edgebotd.store.errors import DatabaseError, StoreBusy
-from edgebotd.store.operations import Line, Operation, OperationState
+from edgebotd.store.operations import Line as LogLine
+from edgebotd.store.operations import Operation, OperationState
 
 __all__ = ["Cancelled", "Note", "Operations", "Step", "Work"]
 
@@ -63,13 +63,13 @@ class Operations:
         self._database = database
         self._hub = hub
         self._nursery = nursery
-        self._room = trio.CapacityLimiter(at_once)
+        self._room = Line(at_once, "So much other work goes on already")
         self._beginning = trio.Lock()
         self._note = note
         self._now = now
         self.kinds: dict[str, Sequence[Step]] = {}
         self._at_once: set[str] = set()
-        self._lines: dict[str, list[Work]] = {}
+        self._alone: dict[str, Line] = {}
         self._running: dict[str, Work] = {}
 
     def register(self, kind: str, steps: Sequence[Step], *, waits: bool = True, alone: bool = False) -> None:
@@ -83,7 +83,7 @@ class Operations:
         if not waits:
             self._at_once.add(kind)
         if alone:
-            self._lines.setdefault(kind, [])
+            self._alone.setdefault(kind, Line(1, f"Another {kind} goes on"))
 
     def steps(self, kind: str) -> tuple[str, ...]:
         """Return the names of a kind's steps, in order."""
@@ -95,10 +95,10 @@ class Operations:
         """Return what goes on with a bot."""
         return next((work for work in self._running.values() if work.bot_id == bot_id), None)
 
-    async def get(self, operation_id: str) -> tuple[Operation, list[Line]]:
+    async def get(self, operation_id: str) -> tuple[Operation, list[LogLine]]:
         """Return an operation with its log. Raises `NotFound`."""
 
-        def read(conn: sqlite3.Connection) -> tuple[Operation | None, list[Line]]:
+        def read(conn: sqlite3.Connection) -> tuple[Operation | None, list[LogLine]]:
             return rows.get(conn, operation_id), rows.lines(conn, operation_id)
 
         operation, lines = await self._database.read(read)
@@ -207,10 +207,14 @@ class Operations:
     def _start(self, operation: Operation) -> None:
         work = Work(operation, self._tell, self._database)
         self._running[operation.id] = work
-        line = self._lines.get(work.kind, [])
-        line.append(work)
-        line[0].turn.set()
+        if (line := self._line_of(work)) is not None:
+            line.join(work)
+        else:
+            work.turn.set()
         self._nursery.start_soon(self._run, work, name=f"{operation.kind} {operation.bot_id}")
+
+    def _line_of(self, work: Work) -> Line | None:
+        return self._alone.get(work.kind, None if work.kind in self._at_once else self._room)
 
     async def _run(self, work: Work) -> None:
         steps = self.kinds.get(work.kind, ())
@@ -225,10 +229,8 @@ class Operations:
         finally:
             # The daemon's stop comes by here too, and leaves the store as it is: the next start goes on.
             del self._running[work.id]
-            if line := self._lines.get(work.kind):
-                line.remove(work)
-            if line:
-                line[0].turn.set()
+            if (line := self._line_of(work)) is not None:
+                line.leave(work)
             work.turned.set()
             work.ended.set()
 
@@ -240,15 +242,17 @@ class Operations:
             if work.cancelled:
                 work.scope.cancel()
             with work.scope:
-                if not work.turn.is_set():
-                    await work.log(f"Another {work.kind} goes on; this one begins when that has ended.")
+                if not work.turn.is_set() and (line := self._line_of(work)) is not None:
+                    again = any(step.name == work.step for step in steps)
+                    await work.log(f"{line.why}; this one {'goes on' if again else 'begins'} when that has ended.")
                     await work.turn.wait()
-                async with nullcontext() if work.kind in self._at_once else self._room:
-                    failed = await self._go(work, steps)
-                    work.done = failed is None and not work.cancelled
-                    reason = failed or reason
+                failed = await self._go(work, steps)
+                work.done = failed is None and not work.cancelled
+                reason = failed or reason
             if not work.done:
                 await self._turn(work, Cancelled().detail if work.cancelled else reason)
+                # An engine that is away may keep its undoing waiting for long.
+                self._room.leave(work)
         if work.done:
             await self._end(work, "succeeded", None)
         elif work.state == "undoing":

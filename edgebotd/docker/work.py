@@ -45,7 +45,7 @@ class Work:
         self.done = False
         """Whether every step is done: nobody can cancel it any more."""
         self.turn = trio.Event()
-        """Set once none of its kind goes before it."""
+        """Set once it may go on: others went before it."""
         self.turned = trio.Event()
         """Set once the store knows that it goes no further: it has ended, or is being undone."""
         self.ended = trio.Event()
@@ -81,3 +81,34 @@ class Step:
     run: Callable[[Work], Awaitable[None]]
     undo: Callable[[Work], Awaitable[None]] | None = None
     final: bool = False
+
+
+class Line:
+    """Work in the order in which it goes on, so much of it at a time.
+
+    Trio starts tasks in either order: by itself, what has begun before a restart would not go before what only waited.
+
+    Args:
+        places: how much goes on at a time.
+        why: said of work that has to wait, before what it waits for.
+    """
+
+    def __init__(self, places: int, why: str) -> None:
+        self.why = why
+        self._places = places
+        self._works: list[Work] = []
+
+    def join(self, work: Work) -> None:
+        """Put work at the end of the line; it begins with its `turn`."""
+        self._works.append(work)
+        self._call()
+
+    def leave(self, work: Work) -> None:
+        """Give its place, or its wait, to the next; nothing where it has left already."""
+        if work in self._works:
+            self._works.remove(work)
+            self._call()
+
+    def _call(self) -> None:
+        for work in self._works[: self._places]:
+            work.turn.set()

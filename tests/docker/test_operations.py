@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from typing import Any
 
@@ -191,11 +192,32 @@ async def test_further_ones_wait_for_room_and_leave_it_at_once_when_cancelled(au
             operation = await operations.wait(waiting.id)
             assert trio.current_time() == began
             assert (operation.state, operation.step) == ("cancelled", "waiting")
-            assert await bench.lines(waiting) == [("waiting", "It was cancelled.")]
+            waits = "So much other work goes on already; this one begins when that has ended."
+            assert await bench.lines(waiting) == [("waiting", waits), ("waiting", "It was cancelled.")]
             # Room is given on.
             await operations.cancel(begun[steps.index("a")].id)
             await wait_all_tasks_blocked()
             assert [(await operations.get(one.id))[0].step for one in begun].count("waiting") == 1
+
+
+async def test_what_has_begun_goes_on_before_what_waits_and_says_where_it_has_to_wait(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bench:
+        world = bench.world
+        world.after["a"] = hangs
+        steps = world.step("a", seconds=math.inf), world.step("b")
+        async with bench.life(*steps, at_once=2) as operations:
+            begun = [await begin(operations, bot) for bot in ("a", "b", "c", "d")]
+        for _ in range(8):  # Trio starts tasks in either order
+            async with bench.life(*steps, at_once=2) as operations:
+                await wait_all_tasks_blocked()
+                assert [(await operations.get(one.id))[0].step for one in begun] == ["a", "a", "waiting", "waiting"]
+        async with bench.life(*steps, at_once=1):
+            await wait_all_tasks_blocked()
+            said = {(await bench.lines(one))[-1] for one in begun[:2]}
+            waits = "So much other work goes on already; this one goes on when that has ended."
+            assert said == {("a", "edgebotd started again; going on here."), ("a", waits)}
 
 
 @pytest.mark.parametrize("step", ["a", "b", "c"])
