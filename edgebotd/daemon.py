@@ -36,6 +36,7 @@ from edgebotd.bots.gateways import Gateways
 from edgebotd.bots.registry import Registry, open_bots
 from edgebotd.config import ChatSettings, Settings, StorageSettings
 from edgebotd.docker.find import find_socket
+from edgebotd.docker.holding import held_bots
 from edgebotd.docker.house import open_docker
 from edgebotd.errors import EdgebotdError
 from edgebotd.events import ALL, BotState, JobStatus
@@ -75,7 +76,6 @@ EXIT_CONFIG: Final = 78
 STATUS_SECONDS: Final = 15.0
 MORE_START_SECONDS: Final = 60.0
 """How far ahead a start that takes long asks for time."""
-
 EXTRA_STOP_SECONDS: Final = 20.0
 """What a stop may take beyond the requests' deadline: telling the streams, the last commits."""
 
@@ -191,8 +191,9 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
     people = await stack.enter_async_context(open_people(database, now=wall_clock))
     people.subscribe(partial(hub.rescope, people.refresh))
     warn_of_reserved_ids(people)
+    held = await held_bots(database)
     registry = await stack.enter_async_context(
-        open_bots(database, hub, settings.bots, settings.chat, state_dir, now=wall_clock, rng=rng)
+        open_bots(database, hub, settings.bots, settings.chat, state_dir, held=held, now=wall_clock, rng=rng)
     )
     passwords = Passwords()
     accounts = Accounts(people, passwords)

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import trio
@@ -226,7 +227,7 @@ class Registry:
 
     # Tasks
 
-    async def _start(self, stored: StoredBot, token: SecretStr | None) -> Bot:
+    async def _start(self, stored: StoredBot, token: SecretStr | None, held: str | None = None) -> Bot:
         self._tokens[stored.id] = token
         bot = Bot(
             stored,
@@ -238,6 +239,7 @@ class Registry:
             rng=self._rng,
             changed=self._tell,
         )
+        bot.queue.hold(held)
         bot.queue.compose = self.turns.compose
         bot.catch_up.complete = self._incoming.complete
         await bot.load()
@@ -287,8 +289,8 @@ class Registry:
     def _tell(self) -> None:
         self._hub.publish(ALL, BotsStatusUpdate(bots=tuple(self.summaries())))
 
-    async def start(self, settings: Mapping[str, BotSettings]) -> None:
-        """Bring the store in line with the settings file and start every bot. Called once."""
+    async def start(self, settings: Mapping[str, BotSettings], held: Mapping[str, str]) -> None:
+        """Bring the store in line with the settings file and start every bot, as `open_bots` says. Called once."""
         named = [
             StoredBot(bot_id, bot.kind, bot.name or bot_id, options_of(bot), "file") for bot_id, bot in settings.items()
         ]
@@ -296,7 +298,8 @@ class Registry:
         await self._database.write(lambda tx: bot_rows.upsert_file_bots(tx.connection, named, now))
         for stored in await self._database.read(bot_rows.all_bots):
             of_file = settings.get(stored.id)
-            await self._start(stored, self.keyring.token(stored.id) if of_file is None else of_file.token)
+            token = self.keyring.token(stored.id) if of_file is None else of_file.token
+            await self._start(stored, token, held.get(stored.id))
         self._tell()
 
 
@@ -347,6 +350,7 @@ async def open_bots(
     state_dir: Path,
     *,
     make: MakeConnector = make_connector,
+    held: Mapping[str, str] = MappingProxyType({}),
     files: Files | None = None,
     now: Callable[[], int] = _wall_clock,
     rng: random.Random | None = None,
@@ -356,6 +360,7 @@ async def open_bots(
     What is on its way at the end stays open in the store, and is settled by the next start.
 
     Args:
+        held: bots whose messages wait from the beginning, by `TurnQueue.hold`, with the reason.
         state_dir: tokens and keys go below `bots/`, attachments below `attachments/`.
         now: wall clock in Unix milliseconds; waits run on Trio's clock.
     """
@@ -371,7 +376,7 @@ async def open_bots(
             now,
             rng or random.Random(),
         )
-        await registry.start(settings)
+        await registry.start(settings, held)
         try:
             yield registry
         finally:

@@ -329,8 +329,7 @@ class Lifecycle(Operating):
 
     def _mark(self, bot_id: str, kind: str, doing: str | None) -> None:
         self._containers.overlay(bot_id, stopping=True, doing=doing)
-        words = {"stop": "stopped", "restart": "restarted"}.get(kind, "worked on")
-        self._bots.hold(bot_id, f"Its container is being {words}; this goes out when it runs again.")
+        self._bots.hold(bot_id, held_for(kind))
 
     def _release(self, bot_id: str) -> None:
         self._asked.pop(bot_id, None)
@@ -356,3 +355,9 @@ class Lifecycle(Operating):
             return "any" if stored is None else stored.wanted
 
         return await self._database.write(write)
+
+
+def held_for(kind: str) -> str:
+    """Return why messages wait while an operation of this kind brings the container down."""
+    words = {"stop": "stopped", "restart": "restarted"}.get(kind, "worked on")
+    return f"Its container is being {words}; this goes out when it runs again."

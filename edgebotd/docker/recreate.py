@@ -22,6 +22,7 @@ from edgebotd.store.operations import Operation
 
 KIND: Final = "recreate"
 DOING: Final = "is being recreated"
+HELD: Final = "Its container is being made anew."
 
 
 class Recreating(Operating):
@@ -95,7 +96,7 @@ class Recreating(Operating):
     async def _swap(self, work: Work) -> None:
         name, old, new = work.made["name"], work.made["old"], work.made["new"]
         self._containers.overlay(work.bot_id, doing=DOING, stopping=True)
-        self._bots.hold(work.bot_id, "Its container is being made anew.")
+        self._bots.hold(work.bot_id, HELD)
         if old is not None and (there := await self._maker.find(old)) is not None:
             if there.state in ("running", "restarting", "paused"):
                 await work.log("The old one is stopped; what the bot is at may end first.")

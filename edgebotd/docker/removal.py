@@ -19,6 +19,7 @@ from edgebotd.store.containers import StoredContainer
 from edgebotd.store.operations import Operation
 
 KIND: Final = "remove"
+HELD: Final = "The bot is being removed."
 
 
 class RemoveRequest(Model):
@@ -81,7 +82,7 @@ class Removal(Operating):
         running = ours and there is not None and there.state in ("running", "restarting", "paused")
         volumes = [] if spec is None else [volume.name for volume in spec.all_volumes]
         await work.keep(name=stored.name, volumes=volumes, running=work.made.get("running", running))
-        self._bots.hold(work.bot_id, "The bot is being removed.")
+        self._bots.hold(work.bot_id, HELD)
         if running:
             self._containers.overlay(work.bot_id, doing="is being removed", stopping=True)
             await work.log("It is stopped; what the bot is at may end first.")

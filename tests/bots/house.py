@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import trio
@@ -198,6 +199,7 @@ async def open_life(
     peers: dict[str, EchoPeer] | None = None,
     make: Callable[[Wanted], Connector] | None = None,
     prepare: Callable[[EchoConnector], None] | None = None,
+    held: Mapping[str, str] = MappingProxyType({}),
     **chat: Any,
 ) -> AsyncIterator[House]:
     """Open the bots, as one life of the daemon. `peers` outlive it, as gateways do."""
@@ -222,6 +224,7 @@ async def open_life(
         ChatSettings(**chat),
         state_dir,
         make=make or make_echo,
+        held=held,
         files=Files(state_dir / "attachments", inline),
         now=now,
         rng=random.Random(2),
