@@ -79,7 +79,9 @@ class Containers:
         self._told: dict[str, tuple[Source, int, int]] = {}
         """By id: what told of it, when, and since when it is so."""
         self._gone: dict[str, int] = {}
-        """By bot: when its container went; of one that was never seen nothing is known but since when we look."""
+        """By bot: when its container went, or when an earlier life of the daemon saw it last; of one that was never
+        seen nothing is known but since when we look.
+        """
         self._names: dict[str, str] = {}
         """Container's name -> bot, as the store has it."""
         self._overlays: dict[str, _Overlay] = {}
@@ -154,13 +156,16 @@ class Containers:
 
     # Telling
 
-    def bind(self, bot_id: str, name: str | None) -> None:
-        """Say which container is a bot's; None: it has none any more."""
+    def bind(self, bot_id: str, name: str | None, seen_at: int | None = None) -> None:
+        """Say which container is a bot's, and when it was seen last; None: it has none any more."""
         before = self.of_bot(bot_id)
         for known in [known for known, of in self._names.items() if of == bot_id]:
             del self._names[known]
         if name is not None:
             self._names[name] = bot_id
+            self._gone.pop(bot_id, None)
+            if seen_at is not None:
+                self._gone[bot_id] = seen_at
         else:
             self._overlays.pop(bot_id, None)
             self._gone.pop(bot_id, None)
@@ -334,7 +339,7 @@ class Containers:
 
     def _missing(self, name: str, bot_id: str) -> ContainerStatus:
         own = self._overlays.get(bot_id, _Overlay())
-        at = max(self._engine_status.since_at, self._gone.get(bot_id, 0))
+        gone, looked = self._gone.get(bot_id), self._engine_status.since_at
         return self._unsure(
             ContainerStatus(
                 name=name,
@@ -343,8 +348,8 @@ class Containers:
                 doing=own.doing,
                 detail=f"The engine has no container named {name}.",
                 source="list",
-                since_at=at,
-                seen_at=at,
+                since_at=looked if gone is None else gone,
+                seen_at=looked if gone is None else max(looked, gone),
             )
         )
 

@@ -121,8 +121,9 @@ async def open_docker(
         nursery = await stack.enter_async_context(trio.open_nursery())
         containers = Containers(engine, lambda status: hub.publish(ALL, status), installation=installation, now=now)
         containers.subscribe(lambda change: _tell_bot(bots, change))
+        seen = await database.read(rows.last_seen)
         for stored in await _bound(database, bots, named, now()):
-            containers.bind(stored.bot_id, stored.name)
+            containers.bind(stored.bot_id, stored.name, seen.get(stored.bot_id))
         follower = None if engine is None else Follower(engine, containers, settings.reconcile_seconds)
         operations = Operations(database, hub, nursery, at_once=settings.operations_at_once, note=note, now=now)
         refresh = _nothing if follower is None else follower.refresh

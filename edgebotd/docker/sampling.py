@@ -154,11 +154,12 @@ class Sampling:
         return pause if pause >= SAMPLE_SECONDS / 2 else pause + SAMPLE_SECONDS
 
     async def _sample_all(self) -> None:
-        waiting = [status.bot_id for status in self._containers.status().containers if _runs(status) and status.bot_id]
+        there = {one.bot_id: one for one in self._containers.status().containers if one.bot_id and _is_there(one)}
+        waiting = [bot_id for bot_id, status in there.items() if _runs(status)]
         self._seen = {bot_id: seen for bot_id, seen in self._seen.items() if bot_id in waiting}
-        if not waiting:
+        if not there:
             return
-        engine = self._containers.usable()
+        engine, seen_at = self._containers.usable(), self._now()
         samples: dict[str, Sample] = {}
 
         async def look() -> None:
@@ -177,6 +178,7 @@ class Sampling:
                 nursery.start_soon(look)
 
         def write(tx: Transaction) -> None:
+            rows.see(tx.connection, there, seen_at)
             for bot_id, sample in samples.items():
                 rows.add_sample(tx.connection, bot_id, sample)
 
@@ -213,3 +215,7 @@ class Sampling:
 
 def _runs(status: ContainerStatus | None) -> bool:
     return status is not None and status.state in RUNS
+
+
+def _is_there(status: ContainerStatus) -> bool:
+    return status.state not in ("missing", "unknown")

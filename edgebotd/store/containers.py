@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -98,6 +99,16 @@ def all_containers(conn: sqlite3.Connection) -> list[StoredContainer]:
 def set_wanted(conn: sqlite3.Connection, bot_id: str, wanted: Wanted, now: int) -> None:
     """Keep what a person asked for last."""
     conn.execute("UPDATE containers SET wanted = ?, changed_at = ? WHERE bot_id = ?", (wanted, now, bot_id))
+
+
+def see(conn: sqlite3.Connection, bot_ids: Iterable[str], at: int) -> None:
+    """Keep that these bots' containers are there."""
+    conn.executemany("UPDATE containers SET seen_at = ? WHERE bot_id = ?", [(at, bot_id) for bot_id in bot_ids])
+
+
+def last_seen(conn: sqlite3.Connection) -> dict[str, int]:
+    """Return when each bot's container was last kept to be there."""
+    return dict(conn.execute("SELECT bot_id, seen_at FROM containers WHERE seen_at IS NOT NULL"))
 
 
 def set_crash_loop(conn: sqlite3.Connection, bot_id: str, since_at: int | None) -> None:

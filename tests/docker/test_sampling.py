@@ -17,6 +17,7 @@ from edgebotd.store.containers import Sample
 from edgebotd.store.database import Transaction
 from tests.bots.house import START_MS, now, user
 from tests.docker.fake_container import FakeContainer
+from tests.docker.house import FakeBots, docker_on
 from tests.docker.scout import NAME, Scout, open_scout
 from tests.docker.screen import Gauge, open_gauge
 from tests.hub.support import Client, bus
@@ -243,3 +244,25 @@ async def test_only_the_last_day_is_told(autojump_clock: MockClock) -> None:
 
         await scout.database.write(add)
         assert [sample.memory_bytes for sample in await scout.docker.sampling.samples("scout")] == [23, 1]
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_one_that_went_while_nobody_looked_is_gone_since_it_was_seen_last(
+    autojump_clock: MockClock, running: bool
+) -> None:
+    async with open_scout(started=running) as scout:
+        await trio.sleep(SAMPLE_SECONDS * 3.5)
+        # Another life finds it gone, an hour later.
+        del scout.engine.all[scout.container.id]
+        seen_at = now() - round(SAMPLE_SECONDS * 500)
+        await trio.sleep(3600)
+        async with docker_on(
+            scout.database, scout.hub, now, engine=scout.engine, bots=FakeBots({"scout": "Scout"})
+        ) as docker:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(docker.run)
+                status = await docker.containers.wait("scout", lambda one: one is not None and one.state == "missing")
+                assert status is not None
+                assert abs(status.since_at - seen_at) < 2000
+                assert status.seen_at > now() - 2000
+                nursery.cancel_scope.cancel()
