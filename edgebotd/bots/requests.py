@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Base64Bytes, Field, SecretStr
+from pydantic import AfterValidator, Base64Bytes, Field, SecretStr
 
 from edgebotd.events import (
     BOT_ID_PATTERN,
@@ -14,9 +14,13 @@ from edgebotd.events import (
     ConversationId,
     Message,
     Model,
+    Name,
     RunId,
     RunState,
 )
+from edgebotd.protocol.fields import without_controls
+
+ModelName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(without_controls)]
 
 
 class AttachmentIn(Model):
@@ -106,7 +110,7 @@ class ConversationPage(Model):
 class TitleRequest(Model):
     """Creates or renames a conversation."""
 
-    title: Annotated[str, Field(max_length=200)] | None = None
+    title: Annotated[str, Field(max_length=200), AfterValidator(without_controls)] | None = None
 
 
 class ReadRequest(Model):
@@ -135,11 +139,11 @@ class ConnectRequest(Model):
 
     id: Annotated[str, Field(pattern=BOT_ID_PATTERN)]
     kind: Literal["openclaw", "openai", "echo"] = "openclaw"
-    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    name: Name | None = None
     url: Annotated[str, Field(max_length=2048)] | None = None
     token: SecretStr | None = None
     agent_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "main"
-    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    model: ModelName | None = None
     system_prompt: Annotated[str, Field(min_length=1, max_length=50_000)] | None = None
     device: bool = True
     pace_ms: Annotated[int, Field(ge=0, le=60_000)] = 30
@@ -148,11 +152,11 @@ class ConnectRequest(Model):
 class EditRequest(Model):
     """Changes a bot that was connected at run time; None leaves a value as it is."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    name: Name | None = None
     url: Annotated[str, Field(max_length=2048)] | None = None
     token: SecretStr | None = None
     agent_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
-    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    model: ModelName | None = None
     system_prompt: Annotated[str, Field(min_length=1, max_length=50_000)] | None = None
 
 

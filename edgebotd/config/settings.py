@@ -22,6 +22,8 @@ from edgebotd.config.values import (
     FilePath,
     Flag,
     Host,
+    Mount,
+    Name,
     Network,
     Origin,
     Seconds,
@@ -194,7 +196,7 @@ class DockerSettings(Section):
     """Bots that are provisioned at the same time; further ones wait."""
     host_network: tuple[BotId, ...] = ()
     """Bots whose container may use the host's network."""
-    mounts: dict[BotId, tuple[Annotated[str, Field(pattern=r"^/[^:]+:/[^:]+(:ro)?$")], ...]] = {}
+    mounts: dict[BotId, tuple[Mount, ...]] = {}
     """Folders of this machine that a bot's container may have: "/srv/notes:/notes:ro"."""
     secrets: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")], FilePath] = {}
     """Names for files with secrets, which a bot's environment may refer to."""
@@ -226,7 +228,7 @@ class BotSettings(Section):
 
     kind: Literal["openclaw", "openai", "echo"]
     """What speaks at the other end."""
-    name: Words | None = None
+    name: Name | None = None
     """The name that people see; the id where it is not set."""
     host: Host | None = None
     """A host name of its own, which shows this bot only."""

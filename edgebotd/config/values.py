@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from edgebotd.protocol.fields import without_controls
+
 MIB: Final = 1024 * 1024
 
 BOT_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,31}$"
@@ -107,6 +109,8 @@ Days = Annotated[int, Field(strict=True, ge=1)]
 Bytes = Annotated[int, Field(strict=True, ge=1024)]
 Flag = Annotated[bool, Field(strict=True)]
 Words = Annotated[str, AfterValidator(_words)]
+Name = Annotated[str, AfterValidator(_words), AfterValidator(without_controls)]
+Mount = Annotated[str, Field(pattern=r"^/[^:\x00-\x1f\x7f]+:/[^:\x00-\x1f\x7f]+(:ro)?$")]
 Address = Annotated[str, AfterValidator(_address)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]

@@ -23,7 +23,7 @@ from edgebotd.docker.looks import config_paths, environment_of
 from edgebotd.docker.operations import Step, Work
 from edgebotd.docker.services import Operating, Services
 from edgebotd.errors import Conflict, Invalid
-from edgebotd.events import BOT_ID_PATTERN, Model
+from edgebotd.events import BOT_ID_PATTERN, Model, Name
 from edgebotd.protocol.docker.containers import Container
 from edgebotd.store import bots as bot_rows
 from edgebotd.store import containers as rows
@@ -48,7 +48,7 @@ class AdoptRequest(Model):
     """
 
     id: Annotated[str, Field(pattern=BOT_ID_PATTERN)]
-    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    name: Name | None = None
     container: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")] | None = None
     token: Annotated[SecretStr, Field(min_length=1, max_length=4096)] | None = None
     read_token: bool = False

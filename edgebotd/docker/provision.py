@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
 
 import trio
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from edgebotd.docker.errors import EngineError
 from edgebotd.docker.gateway import archive, check_config, gateway_config, has_secret, looks_secret, owner_of
@@ -32,7 +32,8 @@ from edgebotd.docker.spec import (
     state_volume,
 )
 from edgebotd.errors import Conflict, Invalid
-from edgebotd.events import BOT_ID_PATTERN, Model
+from edgebotd.events import BOT_ID_PATTERN, Model, Name
+from edgebotd.protocol.fields import without_controls
 from edgebotd.store import bots as bot_rows
 from edgebotd.store import containers as rows
 from edgebotd.store import operations as operation_rows
@@ -63,9 +64,9 @@ class ProvisionRequest(Model):
     """
 
     id: Annotated[str, Field(pattern=BOT_ID_PATTERN)]
-    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    name: Name | None = None
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    model: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(without_controls)] | None = None
     limits: LimitsRequest = LimitsRequest()
     environment: Annotated[dict[EnvironmentName, EnvironmentText], Field(max_length=200)] = Field(default_factory=dict)
     secret_environment: Annotated[dict[EnvironmentName, SecretName], Field(max_length=200)] = Field(

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from edgebotd.events import Model
+from edgebotd.protocol.fields import without_controls
 
 GATEWAY_PORT: Final = 18789
 STATE_PATH: Final = "/home/node/.openclaw"
@@ -27,7 +28,8 @@ OPERATION_LABEL: Final = "edgebotd.operation"
 
 
 def _place(path: str) -> str:
-    if "\x00" in path or not path.startswith("/") or posixpath.normpath(path) != path or path == "/":
+    without_controls(path)
+    if not path.startswith("/") or posixpath.normpath(path) != path or path == "/":
         raise ValueError("must be the full path of a folder, without . and ..")
     if path.split("/")[1] in ("proc", "sys", "dev"):
         raise ValueError("may not be in /proc, /sys or /dev")

@@ -52,6 +52,7 @@ from edgebotd.events.model import (
     ConversationId,
     Event,
     Model,
+    Name,
     RunId,
     UserId,
 )
@@ -110,6 +111,7 @@ __all__ = [
     "LogLine",
     "Message",
     "Model",
+    "Name",
     "Part",
     "ProvisionDone",
     "ProvisionLog",

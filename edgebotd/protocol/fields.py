@@ -5,11 +5,26 @@ What a peer sends grows with each version of it; a client that trusts its types 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 LAST_MILLISECOND: Final = 253_402_300_799_999
 """The end of the year 9999, in Unix milliseconds: Python's dates end there, and JavaScript's not much later."""
+
+# C0 and C1, the separators of lines and paragraphs, and what changes the direction of text.
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def without_controls(text: str) -> str:
+    """Pass a text that is shown as one line: in terminals, logs and lists a control character would play with the rest.
+
+    Raises:
+        ValueError: it holds one.
+    """
+    if _CONTROLS.search(text):
+        raise ValueError("must hold no control characters, such as a line break")
+    return text
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from edgebotd.events import AtMs, Model, UserId
 from edgebotd.people.sign_in import From, SignedIn
+from edgebotd.protocol.fields import without_controls
 from edgebotd.store import sessions
 from edgebotd.web.route import Call, Reply, Route, route
 from edgebotd.web.services import Services
@@ -30,7 +31,7 @@ class SetupRequest(Model):
 
     code: TypedSecret
     user_id: UserId | None = None
-    name: Annotated[str, Field(max_length=100)] | None = None
+    name: Annotated[str, Field(max_length=100), AfterValidator(without_controls)] | None = None
     password: TypedSecret | None = None
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from edgebotd.access import Scope
 from edgebotd.errors import Invalid
-from edgebotd.events import AtMs, BotId, Model, UserId
+from edgebotd.events import AtMs, BotId, Model, Name, UserId
 from edgebotd.store.tokens import Token
 from edgebotd.web.route import Call, Route, route
 from edgebotd.web.services import Services
@@ -17,7 +17,7 @@ from edgebotd.web.services import Services
 class NewToken(Model):
     """A token to make. It acts as its user, within scopes and bots."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=5)]
     bots: Annotated[list[BotId], Field(min_length=1, max_length=100)] | None = None
     """None: all bots of the user, those to come included."""

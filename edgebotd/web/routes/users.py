@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr
 
 from edgebotd.access import Grant
-from edgebotd.events import AtMs, BotId, Model, UserId
+from edgebotd.events import AtMs, BotId, Model, Name, UserId
 from edgebotd.people.record import Record
 from edgebotd.store import audit
 from edgebotd.web.route import Call, Route, route
@@ -15,7 +15,6 @@ from edgebotd.web.routes.sign_in import TypedSecret
 from edgebotd.web.services import Services
 
 GrantWord = Literal["view", "chat", "operate"]
-Name = Annotated[str, Field(min_length=1, max_length=100)]
 PageSize = Annotated[int, Field(ge=1, le=500)]
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 
