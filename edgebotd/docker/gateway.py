@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import tarfile
@@ -23,6 +24,13 @@ OWN_KEYS: Final = frozenset({"mode", "port", "bind", "auth", "tls"})
 _SECRET_KEY: Final = re.compile(
     r"(?:api_?key|token|secret|passw(?:or)?d|passphrase|private_?key|credential|cookie|authorization|_auth)s?$", re.I
 )
+_COUNTED: Final = re.compile(r"tokens?$", re.I)
+MOST_TOKENS: Final = 10_000_000
+"""Up to here a number under such a name is how many."""
+DIFFERENT: Final = 14
+"""Different letters and digits that 24 of them which chance has drawn have at the least, but for one in a thousand."""
+_WORD: Final = re.compile(r"[A-Za-z0-9+_=-]{24,}")
+"""What could be a key of no provider whose form is known. No slash and no dot: paths, hosts and images are none."""
 _REFERENCE: Final = re.compile(r"\$\{[A-Z_][A-Z0-9_]*\}")
 
 
@@ -32,9 +40,23 @@ def looks_secret(name: str) -> bool:
 
 
 def has_secret(text: str) -> bool:
-    """Whether a text holds a secret by its form, whatever it stands under: a provider's key, a URL with a password."""
+    """Whether a text holds a secret by its form, whatever it stands under: a provider's key, a URL with a password,
+    what only chance has made.
+    """
     plain = _REFERENCE.sub("", text)
-    return redact_shapes(plain) != plain
+    return redact_shapes(plain) != plain or any(_is_random(word) for word in _WORD.findall(plain))
+
+
+def _is_random(word: str) -> bool:
+    """Whether a word looks drawn by chance: letters of both cases and digits, many different ones, turn and turn about.
+
+    Of keys of 32 bytes in base64, nine out of ten are seen. Hexadecimal is none: digests and ids are written so.
+    """
+    drawn = [char for char in word if char.isalnum()]
+    kinds = [1 if char.isdigit() else 2 if char.islower() else 3 for char in drawn]
+    turns = sum(here != there for here, there in itertools.pairwise(kinds))
+    mixed = kinds.count(1) >= 2 and {1, 2, 3} == set(kinds)
+    return mixed and len(set(drawn)) >= DIFFERENT and turns >= len(drawn) / 2
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -48,23 +70,28 @@ def check_config(config: Mapping[str, Any]) -> None:
         raise Invalid("config: 'gateway' must be an object.")
     if taken := sorted(OWN_KEYS & (own or {}).keys()):
         raise Invalid(f"config: edgebotd sets gateway.{taken[0]} itself; leave it out.")
-    for path, value in _texts(config, ""):
-        named = looks_secret(path.rpartition(".")[2]) and _REFERENCE.search(value) is None
-        if named or has_secret(value):
+    for path, value in _values(config, ""):
+        name = path.rpartition(".")[2]
+        if isinstance(value, str):
+            secret = (looks_secret(name) and _REFERENCE.search(value) is None) or has_secret(value)
+        else:
+            secret = looks_secret(name) and (_COUNTED.search(name) is None or value > MOST_TOKENS)
+        if secret:
             raise Invalid(
                 f"config: {path} looks like a secret, which is not kept here. Name its file in docker.secrets, give it"
                 " to the bot's environment, and write ${NAME} here."
             )
 
 
-def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
+def _values(value: object, path: str) -> Iterator[tuple[str, str | float]]:
+    """Yield texts and numbers, with where they stand."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _texts(inner, f"{path}.{key}" if path else str(key))
+            yield from _values(inner, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list):
         for inner in value:
-            yield from _texts(inner, path)
-    elif isinstance(value, str):
+            yield from _values(inner, path)
+    elif isinstance(value, (str, int, float)) and not isinstance(value, bool):
         yield path, value
 
 

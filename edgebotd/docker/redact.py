@@ -26,11 +26,14 @@ _SHAPES: Final = (
     (re.compile(rf"(?i)((?:api[_-]?key|token|secret|passw(?:or)?d){_HEAD})[^\s\"'&,;}}]{{{SHORTEST},}}"), r"\1"),
     # https://user:password@host
     (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{0,64}:)[^\s/@]{1,256}(?=@)"), r"\1"),
-    # Keys of model providers, GitHub, Slack, AWS, Google; a Telegram bot's token; JSON Web Tokens.
-    (re.compile(r"()\b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}"), r"\1"),
-    (re.compile(r"()\b(?:gh[opusr]_|github_pat_)[A-Za-z0-9_]{20,}"), r"\1"),
+    # Keys of model providers, GitHub, GitLab, Stripe, Hugging Face, npm, Slack, AWS, Google; a Telegram bot's token;
+    # JSON Web Tokens; private keys.
+    (re.compile(r"()\b(?:sk|pk|rk|xai|pplx|tvly|nvapi)-[A-Za-z0-9_-]{16,}"), r"\1"),
+    (re.compile(r"()\b(?:gh[opusr]_|github_pat_|glpat-|gsk_|hf_|npm_)[A-Za-z0-9_-]{20,}"), r"\1"),
+    (re.compile(r"()\b(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}"), r"\1"),
     (re.compile(r"()\bxox[a-z]-[A-Za-z0-9-]{10,}"), r"\1"),
-    (re.compile(r"()\bAKIA[0-9A-Z]{16}\b"), r"\1"),
+    (re.compile(r"()\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), r"\1"),
+    (re.compile(r"(-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----)[^-]+"), r"\1"),
     (re.compile(r"()\bAIza[A-Za-z0-9_-]{30,}"), r"\1"),
     (re.compile(r"()\b[0-9]{8,10}:[A-Za-z0-9_-]{35}\b"), r"\1"),
     (re.compile(r"()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"), r"\1"),

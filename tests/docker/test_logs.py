@@ -87,6 +87,9 @@ async def test_secrets_are_out_before_anything_is_looked_for(autojump_clock: Moc
         ("bot 123456789:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA up", "bot [redacted] up"),
         ("eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl", "[redacted]"),
         ("ghp_abcdefghijklmnopqrstuv", "[redacted]"),
+        ("glpat-abcdefghijklmnopqrstuv", "[redacted]"),
+        ("sk_live_abcdefghijklmnop", "[redacted]"),
+        ("ASIAABCDEFGHIJKLMNOP", "[redacted]"),
         # No secrets.
         ("total_tokens: 123456, max_token: 4096", "total_tokens: 123456, max_token: 4096"),
         ("http://127.0.0.1:18789/ is up", "http://127.0.0.1:18789/ is up"),

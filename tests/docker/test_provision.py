@@ -354,6 +354,11 @@ async def test_a_configuration_is_refused_with_the_key_and_never_the_value() -> 
         {"a": {"note": "sk-hush-abcdefghijklmnop"}},
         {"proxy": "http://ada:hush-hush@proxy:3128"},
         {"args": ["--key", "sk-hush-abcdefghijklmnop"]},
+        {"label": "glpat-hushhushhushhushhush"},
+        {"note": "of hU5h2mVx9Kq7Lb4Zr8Tn3Wc6 it is"},
+        {"pin": {"password": 12345678}},
+        {"apiKey": 9.5},
+        {"botToken": 12345678901},
     ],
 )
 async def test_a_secret_is_seen_by_its_form_whatever_it_stands_under(config: dict[str, Any]) -> None:
@@ -364,6 +369,20 @@ async def test_a_secret_is_seen_by_its_form_whatever_it_stands_under(config: dic
 
 async def test_a_reference_may_stand_in_a_text() -> None:
     check_config({"headers": {"Authorization": "Bearer ${A_LONG_NAME}"}, "proxy": "http://ada:${PASSWORD}@proxy:3128"})
+
+
+def test_what_is_no_secret_is_none() -> None:
+    check_config(
+        {
+            "model": {"primary": "anthropic/claude-3-5-Sonnet-20241022-v2", "maxTokens": 200_000, "max_token": 4096},
+            "image": "registry.example/Team/openclaw@sha256:" + "0123456789abcdef" * 4,
+            "id": ["3f2504e0-4f89-41d3-9a0c-0305e82c3301", "987654321098765432"],
+            "cwd": "/home/node/.openclaw/workspace/2026-Notes/OpenClawAgentNumber2",
+            "password": False,
+            "apiKey": None,
+            "handler": "runTheOpenClawGatewayHandlerV2",
+        }
+    )
 
 
 @pytest.mark.parametrize(
