@@ -86,21 +86,67 @@ def _work(target: Target, bot: str, kind: str, body: dict[str, Any], *, wait: bo
 
 
 def _wait(client: Client, bot: str, kind: str, operation: str) -> None:
-    from edgebotd.cli.client import path
-
-    told = None
-    while True:
-        work = client.get(path("/api/bots/{}/container/operation", bot))["operation"] or {"operationId": None}
-        ours = work["operationId"] == operation
-        if not ours or work["state"] not in ("running", "undoing"):
-            break
-        if work["doing"] not in (None, told):
-            told = work["doing"]
-            note(f"{bot} {told}")
-        time.sleep(LOOK_SECONDS)
-    if ours and work["state"] != "succeeded":
-        raise click.ClickException(f"{bot}: {work['reason'] or work['state']}")
+    who = client.get("/api/me")
+    work = _Work(client, bot, operation)
+    if who["admin"] and who["scopes"] is None and who["bots"] is None:
+        work.listen()
+    else:
+        # Nobody but administrators is told how work has ended (`provision-done`), and the container's status, which
+        # operators are told, is the last one before that: nothing would come when there is something to see.
+        work.poll()
+    if work.reason is not None:
+        raise click.ClickException(f"{bot}: {work.reason}")
     click.echo(f"{bot} {_DONE[kind]}.")
+
+
+class _Work:
+    """Work on a bot's container, waited for; each thing that it is at is said once."""
+
+    def __init__(self, client: Client, bot: str, operation: str) -> None:
+        self._client = client
+        self._bot = bot
+        self._operation = operation
+        self._told: str | None = None
+        self.reason: str | None = None
+        """Why it did not succeed."""
+
+    def listen(self) -> None:
+        """Wait for its end on the channel."""
+        from edgebotd.cli.tail import Tail
+
+        tail = Tail(self._client, on_break=note, types=("docker:status", "provision-done"))
+        for kind, event in tail.events():
+            if kind == "hello" or event.get("provisionId") == self._operation:
+                # Over a break too, what came before it is told by nothing else.
+                if self._is_over():
+                    return
+            elif event.get("type") == "docker:status":
+                for container in event["containers"]:
+                    if container.get("botId") == self._bot:
+                        self._tell(container.get("doing"))
+
+    def poll(self) -> None:
+        """Wait for its end by looking."""
+        while not self._is_over():
+            time.sleep(LOOK_SECONDS)
+
+    def _is_over(self) -> bool:
+        from edgebotd.cli.client import path
+
+        work = self._client.get(path("/api/bots/{}/container/operation", self._bot))["operation"]
+        if work is None or work["operationId"] != self._operation:
+            return True  # other work has begun since
+        if work["state"] in ("running", "undoing"):
+            self._tell(work["doing"])
+            return False
+        if work["state"] != "succeeded":
+            self.reason = work["reason"] or work["state"]
+        return True
+
+    def _tell(self, doing: str | None) -> None:
+        if doing not in (None, self._told):
+            self._told = doing
+            note(f"{self._bot} {doing}")
 
 
 def _since(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:

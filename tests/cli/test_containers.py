@@ -38,6 +38,57 @@ def work(script: Script, *steps: dict[str, Any]) -> None:
     script.answers["GET", CONTAINER + "/operation"] = answer
 
 
+@pytest.fixture(autouse=True)
+def operator(script: Script) -> None:
+    script.answers["GET", "/api/me"] = (200, {"admin": False, "scopes": None, "bots": None})
+
+
+@pytest.fixture
+def administrator(script: Script) -> None:
+    script.answers["GET", "/api/me"] = (200, {"admin": True, "scopes": None, "bots": None})
+
+
+def status(doing: str | None, bot: str = "atlas") -> bytes:
+    return frame({"type": "docker:status", "containers": [{"botId": bot, "doing": doing}, {"name": "else"}]}, id="c")
+
+
+def done(operation: str) -> bytes:
+    return frame({"type": "provision-done", "provisionId": operation, "botId": "atlas", "ok": True}, id="c")
+
+
+def test_an_administrator_is_told_the_end_by_the_channel(command: Command, script: Script, administrator: None) -> None:
+    script.answers["POST", CONTAINER + "/stop"] = (202, {"operationId": "op_1"})
+    waits = "waits for 2 runs to end"
+    work(script, {"doing": waits}, {"state": "succeeded"})
+    told = hello() + status(waits) + status("is being made", "bert") + done("op_0") + status("is being stopped")
+    script.streams = [told + status(None) + done("op_1")]
+    result = command("bots", "stop", "atlas")
+    assert (result.stdout, result.exit_code) == ("atlas is stopped.\n", 0)
+    assert result.stderr.splitlines() == [f"atlas {waits}", "atlas is being stopped"]
+    assert len(script.seen("GET", CONTAINER + "/operation")) == 2
+    assert script.seen("GET", "/api/events")[0].query["type"] == ["docker:status", "provision-done"]
+
+
+def test_an_end_in_a_break_of_the_channel_is_seen_when_it_is_back(
+    command: Command, script: Script, administrator: None
+) -> None:
+    script.answers["POST", CONTAINER + "/start"] = (202, {"operationId": "op_1"})
+    work(script, {"doing": "is being started"}, {"state": "failed", "reason": "port is already allocated"})
+    script.streams = [hello(), hello("exact")]
+    result = command("bots", "start", "atlas")
+    assert result.stderr.splitlines()[0] == "atlas is being started"
+    assert result.stderr.splitlines()[-1] == "Error: atlas: port is already allocated"
+
+
+@pytest.mark.parametrize("narrowed", [{"scopes": ["operate"]}, {"bots": ["atlas"]}])
+def test_an_administrators_narrow_token_looks(command: Command, script: Script, narrowed: dict[str, Any]) -> None:
+    script.answers["GET", "/api/me"] = (200, {"admin": True, "scopes": None, "bots": None, **narrowed})
+    script.answers["POST", CONTAINER + "/start"] = (202, {"operationId": "op_1"})
+    work(script, {}, {}, {"state": "succeeded"})
+    assert command("bots", "start", "atlas").stdout == "atlas is started.\n"
+    assert len(script.seen("GET", CONTAINER + "/operation")) == 3
+
+
 def test_a_stop_is_waited_for_and_told_as_it_goes(command: Command, script: Script) -> None:
     script.answers["POST", CONTAINER + "/stop"] = (202, {"operationId": "op_1"})
     waits = {"doing": "waits for 2 runs to end"}
