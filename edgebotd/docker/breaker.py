@@ -7,6 +7,7 @@ edgebotd, a person in a shell, or the engine as it shut down. A `die` without on
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ class _Record:
         deaths: how often it ended, whoever did it.
         alerted: an alert is open.
         broken_at: since when it is left stopped; what the engine tells later may be older.
+        left: it is not ours to stop, so that it is up now and then is no mend.
     """
 
     told: bool = False
@@ -62,6 +64,7 @@ class _Record:
     breaking: bool = False
     alerted: bool = False
     broken_at: int | None = None
+    left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +103,13 @@ class Breaker:
         self._containers.listen(self._hear)
 
     async def load(self) -> None:
-        """Learn from the store which ones an earlier life of the daemon has left stopped."""
-        for bot_id in await self._database.read(rows.crash_loops):
-            record = self._of(bot_id)
-            record.alerted, record.broken_at = True, self._now()
-            self._containers.overlay(bot_id, crash_loop=True)
+        """Learn from the store which ones an earlier life of the daemon has left stopped, or told of."""
+
+        def read(conn: sqlite3.Connection) -> dict[str, bool]:
+            return {bot_id: _is_ours(rows.get(conn, bot_id)) for bot_id in rows.crash_loops(conn)}
+
+        for bot_id, ours in (await self._database.read(read)).items():
+            self._note_loop(bot_id, ours=ours)
 
     async def crashes(self, bot_id: str) -> list[Crash]:
         """Return how a bot's container ended by itself, newest first."""
@@ -220,12 +225,17 @@ class Breaker:
                 # It goes on crashing, and the next end brings us here again.
                 log.warning("the container of %s could not be stopped: %s", bot_id, exc.detail)
             self._containers.overlay(bot_id, doing="")
-        record.broken_at = self._now() if ours else None
         count = len(record.ends)
         record.ends.clear()
-        record.breaking, record.alerted = False, True
+        record.breaking = False
+        self._note_loop(bot_id, ours=ours)
         self._wake.set()
         await self._tell(bot_id, "open", self._title(bot_id, count, stopped=ours), self._detail(end, stopped=ours))
+
+    def _note_loop(self, bot_id: str, *, ours: bool) -> None:
+        record = self._of(bot_id)
+        record.alerted, record.left, record.broken_at = True, not ours, self._now() if ours else None
+        self._containers.overlay(bot_id, crash_loop=True)
 
     async def _until_mended(self, bot_id: str) -> None:
         """Wait until it has been started and has stayed up, then say so."""
@@ -240,14 +250,16 @@ class Breaker:
 
         while await self._containers.wait(bot_id, up) is not None:
             deaths = record.deaths
-            self._containers.overlay(bot_id, crash_loop=False)
+            if not record.left:
+                # A person has started it again.
+                self._containers.overlay(bot_id, crash_loop=False)
             with trio.move_on_after(self._seconds) as waiting:
                 await self._containers.wait(bot_id, down)
             if waiting.cancelled_caught:
                 break
         record.alerted = False
         record.ends.clear()
-        self._containers.overlay(bot_id, restarts=0)
+        self._containers.overlay(bot_id, restarts=0, crash_loop=False)
         await self._tell(bot_id, "resolved", f"{self._named(bot_id)} stays up again", None)
 
     async def _tell(self, bot_id: str, state: Literal["open", "resolved"], title: str, detail: str | None) -> None:

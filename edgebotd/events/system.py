@@ -33,7 +33,9 @@ class ContainerStatus(Model):
     restarts: int = 0
     """How often it ended by itself lately."""
     crash_loop: bool = False
-    """It ended so often that nobody starts it again until a person does."""
+    """It ended so often that it is left stopped until a person starts it; one that edgebotd neither made nor started is
+    left as it is, and this holds until it stays up.
+    """
     doing: str | None = None
     """What edgebotd does with it now, for a person: "waits for 1 run to end"."""
     detail: str | None = None

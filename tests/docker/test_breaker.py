@@ -160,12 +160,29 @@ async def test_one_that_edgebotd_did_not_make_is_told_of_and_left_alone(autojump
         scout.engine.begin(scout.container)
         await trio.sleep(20)
         status = scout.status()
-        assert (status.state, status.crash_loop) == ("running", False)
+        assert (status.state, status.crash_loop) == ("running", True)
         assert not [call for call in scout.engine.calls if call.startswith("stop")]
         (told,) = await alerts(scout.database)
         assert told.title == "Scout ended by itself 4 times within 60 s"
         await trio.sleep(100)
+        assert not scout.status().crash_loop
         assert [alert.state for alert in await alerts(scout.database)] == ["open", "resolved"]
+
+
+async def test_the_next_life_knows_of_a_crash_loop_that_it_leaves_as_it_is(autojump_clock: MockClock) -> None:
+    async with open_store() as (database, hub), open_fake_engine(now) as engine:
+        await store_scout(database, origin="adopted", wanted="any")
+        container = engine.add(NAME, lives=[1.0] * 5)
+        async with open_life(database, hub, engine, BusyBots(names={"scout": "Scout"}), QUICK) as scout:
+            engine.begin(container)
+            await trio.sleep(20)
+            assert scout.status().crash_loop
+        async with open_life(database, hub, engine, BusyBots(names={"scout": "Scout"}), QUICK) as scout:
+            await trio.sleep(10)
+            assert (scout.status().state, scout.status().crash_loop) == ("running", True)
+            await trio.sleep(100)
+            assert not scout.status().crash_loop
+            assert [alert.state for alert in await alerts(database)] == ["open", "resolved"]
 
 
 async def test_the_next_life_knows_of_a_crash_loop(autojump_clock: MockClock) -> None:

@@ -137,7 +137,7 @@ export default {
   "needs.engine.down": "Die Container-Engine antwortet nicht.",
   "needs.engine.frozen": "Die Container-Engine nimmt Anfragen an und sagt nichts.",
   "needs.engine": "Container-Engine",
-  "needs.crashLoop": "Er endete wieder und wieder von selbst und bleibt gestoppt.",
+  "needs.crashLoop": "Er endete wieder und wieder von selbst.",
   "needs.missing": "Die Engine hat keinen Container dieses Namens mehr.",
 
   "sys.engine.up": "{kind} {version}",

@@ -138,7 +138,7 @@ export default {
   "needs.engine.down": "The container engine does not answer.",
   "needs.engine.frozen": "The container engine takes calls and says nothing.",
   "needs.engine": "Container engine",
-  "needs.crashLoop": "It ended by itself again and again, and is left stopped.",
+  "needs.crashLoop": "It ended by itself again and again.",
   "needs.missing": "The engine has no container of this name any more.",
 
   "sys.engine.up": "{kind} {version}",
