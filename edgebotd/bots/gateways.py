@@ -6,6 +6,7 @@ It is the other side of `docker.bots.Bots`, which says in types what each method
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -17,16 +18,17 @@ from edgebotd import logs
 from edgebotd.access import Kind, Principal
 from edgebotd.bots.bot import Bot
 from edgebotd.bots.registry import Registry
-from edgebotd.bots.requests import ConnectRequest, EditRequest, SendRequest
+from edgebotd.bots.requests import ConnectRequest, EditRequest, RunAnswer, SendRequest
+from edgebotd.bots.turns import principal_key
 from edgebotd.errors import Conflict, NotFound, Problem
 from edgebotd.events import BotState, BotSummary, ContainerStatus, RunState, TextPart
 from edgebotd.protocol.run import Verdict
 from edgebotd.store import bots as bot_rows
 from edgebotd.store import conversations, messages, turns
 from edgebotd.store.database import Database
+from edgebotd.store.turns import Turn
 from edgebotd.store.writer import Transaction
 
-PROBE_TITLE: Final = "edgebotd's check"
 PROBE: Final = Principal(
     kind=Kind.LOCAL, user_id="system", name="edgebotd", credential_id="system", admin=True, every_bot=True
 )
@@ -131,34 +133,50 @@ class Gateways:
     def container(self, bot_id: str, status: ContainerStatus | None) -> None:
         self._registry.get(bot_id).take_container(status)
 
-    async def echo(self, bot_id: str, text: str, seconds: float) -> str:
-        chat, sender = self._registry.chat, self._registry.turns
-        conversation = await chat.create(PROBE, bot_id, PROBE_TITLE)
-        request = SendRequest(conversation_id=conversation.id, text=text, idempotency_key=secrets.token_hex(8))
-        queue = self._registry.get(bot_id).queue
-        queue.let_through(conversation.id, True)
+    async def echo(self, bot_id: str, text: str, seconds: float, key: str) -> str:
         try:
-            answer = await sender.send(PROBE, bot_id, request)
-            item = queue.item(answer.run_id)
-            try:
-                with trio.fail_after(seconds):
-                    if item is not None:
-                        await item.over.wait()
-            except trio.TooSlowError:
-                raise Conflict("no_reply", f"The bot did not answer within {seconds:.0f} s.") from None
-            finally:
-                # Nobody waits for its reply any more, and it would go out to whatever the bot is next.
-                if item is not None and not item.over.is_set():
-                    queue.abort(item)
-        finally:
-            queue.let_through(conversation.id, False)
-        told = await sender.run(PROBE, bot_id, answer.run_id)
-        rows = await self._database.read(lambda conn: messages.by_run(conn, bot_id, answer.run_id))
+            with trio.fail_after(seconds):
+                told = await self._turn(bot_id, text, key)
+                if told.state is RunState.INTERRUPTED:
+                    # By the end of an earlier life, it may be: that says nothing about the bot.
+                    told = await self._turn(bot_id, text, _again(key))
+        except trio.TooSlowError:
+            # Nobody waits for its reply any more, and it would go out to whatever the bot is next.
+            await self.end_echo(bot_id, key)
+            raise Conflict("no_reply", f"The bot did not answer within {seconds:.0f} s.") from None
+        rows = await self._database.read(lambda conn: messages.by_run(conn, bot_id, told.run_id))
         parts = [part for row in rows if row.role == "assistant" for part in row.parts]
         said = "".join(part.text for part in parts if isinstance(part, TextPart))
         if told.state is not RunState.FINISHED or not said:
             raise Problem(502, "no_reply", f"The bot did not answer: {told.detail or told.state.value}")
         return said
+
+    async def _turn(self, bot_id: str, text: str, key: str) -> RunAnswer:
+        """Have a turn end that goes out though others are held: what came under the key before, or a new one."""
+        sender, queue = self._registry.turns, self._registry.get(bot_id).queue
+        answer = await sender.send(PROBE, bot_id, SendRequest(text=text, idempotency_key=key))
+        queue.let_through(answer.conversation_id, True)
+        try:
+            if (item := queue.item(answer.run_id)) is not None:
+                await item.over.wait()
+        finally:
+            queue.let_through(answer.conversation_id, False)
+        return await sender.run(PROBE, bot_id, answer.run_id)
+
+    async def end_echo(self, bot_id: str, key: str) -> None:
+        queue, asker = self._registry.get(bot_id).queue, principal_key(PROBE)
+        for name in (key, _again(key)):
+            turn = await self._database.read(partial(_turn_of, bot_id=bot_id, asker=asker, key=name))
+            if turn is not None and (item := queue.item(turn.run_id)) is not None:
+                queue.abort(item)
+
+
+def _again(key: str) -> str:
+    return f"{key}-again"
+
+
+def _turn_of(conn: sqlite3.Connection, bot_id: str, asker: str, key: str) -> Turn | None:
+    return turns.by_key(conn, bot_id, asker, key, 0)
 
 
 def _note_stop(tx: Transaction, run_id: str) -> None:

@@ -52,8 +52,11 @@ class Bots(Protocol):
     def container(self, bot_id: str, status: ContainerStatus | None) -> None:
         """Take how the bot's container is; None: it has none, or nobody knows of it."""
 
-    async def echo(self, bot_id: str, text: str, seconds: float) -> str:
+    async def echo(self, bot_id: str, text: str, seconds: float, key: str) -> str:
         """Have one turn in a conversation of its own and return the reply; raises `Problem` where none comes.
 
-        It goes out though messages are held.
+        It goes out though messages are held. The same key again, in a later life too, is the same turn.
         """
+
+    async def end_echo(self, bot_id: str, key: str) -> None:
+        """End the turn of a key where it has not ended: nobody is to be asked any more. None such is fine."""

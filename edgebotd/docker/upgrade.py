@@ -273,7 +273,7 @@ class Upgrading(Operating):
             await work.log("It is not asked for an answer, as was wanted.")
             return
         try:
-            said = await self._bots.echo(work.bot_id, ECHO_TEXT, ECHO_SECONDS)
+            said = await self._bots.echo(work.bot_id, ECHO_TEXT, ECHO_SECONDS, work.id)
         except EngineError:
             raise
         except Problem as exc:
@@ -338,6 +338,9 @@ class Upgrading(Operating):
     async def _undo_start(self, work: Work) -> None:
         name, old = work.made["name"], work.made["old"]
         self._hold(work)
+        if work.bot_id in self._bots.ids():
+            # Asked by a life that was killed, it would be the old one's to answer.
+            await self._bots.end_echo(work.bot_id, work.id)
         await self._maker.remove(work)
         there = await self._maker.find(old)
         if there is None:

@@ -240,9 +240,9 @@ async def test_bots_are_added_changed_and_removed(tmp_path: Path, autojump_clock
 async def test_an_echo_turn_says_what_the_bot_said(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_house(tmp_path) as house:
         await house.connected()
-        assert await gateways(house).echo("echo", "[[say Here I am.]]", 30) == "Here I am."
+        assert await gateways(house).echo("echo", "[[say Here I am.]]", 30, "op_1") == "Here I am."
         (conversation,) = (await house.registry.chat.conversations(PROBE, "echo", limit=5)).items
-        assert conversation.conversation.title == "edgebotd's check"
+        assert conversation.conversation.title == "[[say Here I am.]]"
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ async def test_an_echo_turn_without_a_reply_says_so(
     async with open_house(tmp_path) as house:
         await house.connected()
         with pytest.raises(Problem, match=why):
-            await gateways(house).echo("echo", text, seconds)
+            await gateways(house).echo("echo", text, seconds, "op_1")
 
 
 async def test_an_echo_turn_goes_out_while_all_else_is_held(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -263,11 +263,69 @@ async def test_an_echo_turn_goes_out_while_all_else_is_held(tmp_path: Path, auto
         bots = gateways(house)
         bots.hold("echo", "It is being upgraded.")
         held = await house.send("[[say later]]")
-        assert await bots.echo("echo", "[[say Here I am.]]", 30) == "Here I am."
+        assert await bots.echo("echo", "[[say Here I am.]]", 30, "op_1") == "Here I am."
         assert house.told.states(held.run_id) == [RunState.QUEUED]
         # One that nobody waits for any more is ended, and its conversation is held as all others.
         with pytest.raises(Conflict):
-            await bots.echo("echo", "[[long 100000]]", 5)
+            await bots.echo("echo", "[[long 100000]]", 5, "op_2")
         with trio.fail_after(10):
             await bots.wait_idle("echo")
         assert house.registry.get("echo").queue._let_through == set()
+
+
+@pytest.mark.parametrize("away", [None, AWAY])
+async def test_an_echo_turn_is_one_turn_over_a_restart(
+    away: ConnectorError | None, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Whether it had gone out before, or waited for the bot."""
+    peers = {"echo": EchoPeer(0.01, now)}
+    async with open_store() as (database, hub):
+        async with open_life(
+            database, hub, tmp_path, peers=peers, prepare=lambda c: setattr(c, "refuse", away)
+        ) as house:
+            with trio.move_on_after(5):
+                await gateways(house).echo("echo", "[[long 1000]]", 60, "op_1")
+        assert len(peers["echo"].sent) == (1 if away is None else 0)
+        async with open_life(database, hub, tmp_path, peers=peers) as house:
+            bots = gateways(house)
+            bots.hold("echo", "It is being upgraded.")
+            said = await bots.echo("echo", "[[long 1000]]", 60, "op_1")
+            assert len(peers["echo"].sent) == 1
+            # Once more, after its end.
+            assert await bots.echo("echo", "[[long 1000]]", 60, "op_1") == said
+            assert len(peers["echo"].sent) == 1
+
+
+async def test_an_echo_turn_of_an_earlier_life_is_ended_where_nobody_asks_any_more(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    peers = {"echo": EchoPeer(0.01, now)}
+    async with open_store() as (database, hub):
+        async with open_life(
+            database, hub, tmp_path, peers=peers, prepare=lambda c: setattr(c, "refuse", AWAY)
+        ) as house:
+            with trio.move_on_after(5):
+                await gateways(house).echo("echo", "[[say late]]", 60, "op_1")
+        async with open_life(database, hub, tmp_path, peers=peers) as house:
+            bots = gateways(house)
+            bots.hold("echo", "It is being upgraded.")
+            await bots.end_echo("echo", "op_1")
+            await bots.end_echo("echo", "op_unknown")
+            bots.hold("echo", None)
+            await house.connected()
+            await trio.sleep(5)
+            assert peers["echo"].sent == []
+
+
+async def test_an_echo_turn_whose_end_nobody_knows_is_asked_once_more(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    peers = {"echo": EchoPeer(0.01, now)}
+    async with open_store() as (database, hub):
+        async with open_life(database, hub, tmp_path, peers=peers) as house:
+            with trio.move_on_after(5):
+                await gateways(house).echo("echo", "[[long 1000]]", 60, "op_1")
+        peers["echo"] = EchoPeer(0.01, now)
+        async with open_life(database, hub, tmp_path, peers=peers) as house:
+            assert await gateways(house).echo("echo", "[[long 1000]]", 60, "op_1")
+            assert len(peers["echo"].sent) == 1

@@ -38,6 +38,7 @@ class FakeBots:
     held: dict[str, str | None] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
     aborted: list[str] = field(default_factory=list)
+    echoes: list[str] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     tokens: dict[str, SecretStr] = field(default_factory=dict)
 
@@ -90,8 +91,12 @@ class FakeBots:
     def container(self, bot_id: str, status: ContainerStatus | None) -> None:
         self.told[bot_id] = status
 
-    async def echo(self, bot_id: str, text: str, seconds: float) -> str:
+    async def echo(self, bot_id: str, text: str, seconds: float, key: str) -> str:
+        self.echoes.append(key)
         return text
+
+    async def end_echo(self, bot_id: str, key: str) -> None:
+        self.echoes.append(f"end {key}")
 
 
 class RowedBots(FakeBots):

@@ -293,7 +293,7 @@ async def test_a_new_version_that_gives_fewer_rights_is_rolled_back(autojump_clo
 async def test_a_new_version_that_does_not_answer_is_rolled_back_unless_nobody_asked_it(
     autojump_clock: MockClock, asked: dict[str, Any], state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def silent(bot_id: str, text: str, seconds: float) -> str:
+    async def silent(bot_id: str, text: str, seconds: float, key: str) -> str:
         await trio.lowlevel.checkpoint()
         raise Conflict("no_reply", "The bot did not answer: no model.")
 
@@ -301,6 +301,8 @@ async def test_a_new_version_that_does_not_answer_is_rolled_back_unless_nobody_a
         monkeypatch.setattr(yard.bots, "echo", silent)
         operation = await upgrade(docker, **asked)
         assert operation.state == state
+        # Whatever was asked of the new one is not left for the old one.
+        assert yard.bots.echoes == ([f"end {operation.id}"] if state == "failed" else [])
         assert state == "succeeded" or "upgrade it without the probe's turn" in (operation.reason or "")
 
 
