@@ -15,7 +15,7 @@ from edgebotd.config.credentials import SecretError, read_secret_file
 from edgebotd.docker.containers import Containers
 from edgebotd.docker.engine import Engine
 from edgebotd.docker.errors import EngineError, Trouble
-from edgebotd.docker.gateway import command
+from edgebotd.docker.gateway import command, owner_of
 from edgebotd.docker.operations import Work
 from edgebotd.docker.profile import body
 from edgebotd.docker.redact import redact_shapes, secrets_of
@@ -87,6 +87,7 @@ class Maker:
             operation_id=work.id,
             settings=self._settings,
             secrets=self.secrets(spec.secret_environment),
+            owner=await self._owner(spec.pinned),
         )
         if spec.network == "host":
             made["Cmd"] = command(spec.port)
@@ -110,6 +111,12 @@ class Maker:
                 if exc.trouble is not Trouble.CONFLICT or left < 0:
                     raise
             await trio.sleep(LOOK_SECONDS)
+
+    async def _owner(self, image: str) -> int | None:
+        """Return whose a tmpfs is to be. Podman refuses to be told."""
+        if self._containers.engine_status.kind == "Podman":
+            return None
+        return owner_of((await self.engine.image(image)).config.get("User"))
 
     async def remove(self, work: Work) -> None:
         """Remove the containers that the operation made."""

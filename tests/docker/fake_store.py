@@ -45,7 +45,10 @@ class FakeStore(Engine):
         """Have an image, as if it had been pulled."""
         repository = name.split("@")[0].rpartition(":")[0] if ":" in name.split("/")[-1] else name.split("@")[0]
         pinned, image_id = f"{repository}@{digest}", IMAGE_ID if digest == DIGEST else digest
-        image = Image(image_id, (name,), (pinned,), 1000, self._clock(), config or {})
+        if config is None:
+            # Pulled once more it is the same.
+            config = self.images_here[pinned].config if pinned in self.images_here else {}
+        image = Image(image_id, (name,), (pinned,), 1000, self._clock(), config)
         self.images_here.update({name: image, pinned: image, image.id: image})
         return image
 

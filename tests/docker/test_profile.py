@@ -27,7 +27,10 @@ SETTINGS = DockerSettings(host_network=("a",), mounts={"a": ("/srv/notes:/notes:
 
 
 def made(
-    spec: Spec = SPEC, settings: DockerSettings = SETTINGS, secrets: Mapping[str, str] | None = None
+    spec: Spec = SPEC,
+    settings: DockerSettings = SETTINGS,
+    secrets: Mapping[str, str] | None = None,
+    owner: int | None = None,
 ) -> dict[str, Any]:
     return body(
         spec,
@@ -36,6 +39,7 @@ def made(
         operation_id="op_1",
         settings=settings,
         secrets={name: SecretStr(secret) for name, secret in (secrets or {}).items()},
+        owner=owner,
     )
 
 
@@ -51,6 +55,32 @@ def test_a_container_is_shut_off() -> None:
         {"Type": "volume", "Source": SPEC.volumes[0].name, "Target": "/home/node/.openclaw"},
     ]
     assert made(settings=DockerSettings(drain_seconds=20.5))["StopTimeout"] == 21
+
+
+def test_what_is_gone_at_a_restart_is_its_users_where_an_engine_takes_that() -> None:
+    owned = made(owner=1000)["HostConfig"]["Tmpfs"].values()
+    assert len(owned) == 3 and all(options.endswith(",uid=1000") for options in owned)
+    assert not any("uid=" in options for options in made()["HostConfig"]["Tmpfs"].values())
+
+
+@pytest.mark.parametrize(
+    ("path", "cache"),
+    [
+        ("/home/node/.openclaw", "/home/node/.openclaw/.cache"),
+        ("/home/node", "/home/node/.openclaw/.cache"),
+        ("/home/node/.openclaw-other", "/tmp/.cache"),
+        # A folder of this machine that the settings give it: one that it can write to, and one that it cannot.
+        ("/bound", "/home/node/.openclaw/.cache"),
+        ("/only-read", "/tmp/.cache"),
+    ],
+)
+def test_its_cache_is_where_it_can_write_and_a_restart_finds_it_so(path: str, cache: str) -> None:
+    bound = {"/bound": ("/srv/a:/home/node/.openclaw",), "/only-read": ("/srv/a:/home/node/.openclaw:ro",)}
+    settings = DockerSettings(mounts={"a": bound.get(path, ())})
+    spec = SPEC.model_copy(update={"volumes": (Volume(name="kept", path=path),)})
+    assert f"XDG_CACHE_HOME={cache}" in made(spec, settings)["Env"]
+    own = spec.model_copy(update={"environment": {"XDG_CACHE_HOME": "/tmp/own"}})
+    assert "XDG_CACHE_HOME=/tmp/own" in made(own, settings)["Env"]
 
 
 def test_the_settings_give_a_bot_folders_and_the_hosts_network() -> None:

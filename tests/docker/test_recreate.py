@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from edgebotd.docker.answers import EngineVersion
 from edgebotd.docker.errors import EngineError, Trouble
 from edgebotd.docker.house import Docker
 from edgebotd.docker.removal import RemoveRequest
@@ -18,7 +19,7 @@ from edgebotd.store import containers as rows
 from edgebotd.store.bots import StoredBot
 from edgebotd.store.containers import StoredContainer
 from edgebotd.store.operations import Operation
-from tests.docker.yard import ACTOR, Yard, hang_after, make, open_yard, texts
+from tests.docker.yard import ACTOR, IMAGE, Yard, hang_after, make, open_yard, texts
 
 RECREATE = ("validate", "pull", "create", "swap", "healthy", "hello")
 
@@ -218,3 +219,23 @@ async def test_a_strangers_container_under_the_bots_name_is_left_as_it_is(autoju
         assert list(yard.engine.all.values()) == [stranger]
         assert any("is left as it is" in text for text in await texts(docker, operation))
         assert await yard.stored() is None
+
+
+@pytest.mark.parametrize("kind, user, owner", [("Docker", "node", 1000), ("Docker", "", 0), ("Podman", "node", None)])
+async def test_what_is_in_memory_is_its_users_where_the_engine_takes_that(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, kind: str, user: str, owner: int | None
+) -> None:
+    async with open_yard() as yard:
+        version = dataclasses.replace(await yard.engine.version(), kind=kind)
+
+        async def answer() -> EngineVersion:
+            await trio.lowlevel.checkpoint()
+            return version
+
+        monkeypatch.setattr(yard.engine, "version", answer)
+        yard.engine.have_image(IMAGE, config={"User": user})
+        async with yard.life() as docker:
+            await make(docker)
+        (container,) = yard.engine.all.values()
+        npm = container.body["HostConfig"]["Tmpfs"]["/home/node/.npm"].split(",")
+        assert [option for option in npm if "uid=" in option] == ([] if owner is None else [f"uid={owner}"])

@@ -6,7 +6,8 @@ What it has in common with `ghcr.io/openclaw/openclaw`: user `node` (1000), HOME
 (Docker before 25 in any case), so a container's health says nothing about when its gateway is there. Instead of
 Debian it holds busybox and those libraries of this machine that Node and its addons need.
 
-With a read-only root it wants a tmpfs at /tmp and one at /home/node/.cache; without the latter it ends with 78.
+With a read-only root it wants a tmpfs at /tmp, and to be able to write at XDG_CACHE_HOME (else /home/node/.cache), each
+time that it starts: it ends with 78 where it cannot.
 
 Cost, on two cores that are free: the first time 15 s and 470 MB in the cache for a version (2026.5.28: 210 MB) beside
 130 MB of Node for all of them; a pull, from a registry in which the layers are linked and not packed, 10 to 15 s and as

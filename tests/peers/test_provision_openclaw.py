@@ -1,4 +1,4 @@
-"""A real OpenClaw gateway in a container that the daemon made: paired, chatted with, made anew, taken away.
+"""A real OpenClaw gateway in a container that the daemon made: paired, chatted with, started again, made anew, removed.
 
 The daemon is a process of its own in the engine's network, and dies in the middle of it.
 """
@@ -27,6 +27,7 @@ drain_seconds = 20
 secrets = {{ fake = "{folder}/fake.key" }}
 """
 SECRET = "sk-of-the-fake-model"
+WRITES = "cd && touch /tmp/a .config/a .npm/a .openclaw/.cache/a && printf written"
 
 
 def request(model: FakeModel) -> dict[str, Any]:
@@ -43,13 +44,26 @@ async def done(daemon: Daemon, channel: Channel, operation_id: str) -> dict[str,
     return shown
 
 
+def log_of(shown: dict[str, Any]) -> str:
+    lines = [f"{line['at']} {line['step']}: {line['text']}" for line in shown["lines"]]
+    return "\n".join([*lines, shown["reason"] or ""])
+
+
 async def reached(channel: Channel, operation_id: str, step: str) -> None:
     await channel.until(lambda _: bool(channel.of("provision-log", provisionId=operation_id, step=step)), 120)
 
 
+async def moved(daemon: Daemon, channel: Channel, how: str) -> None:
+    """Stop, start or restart its container, and wait until that is done."""
+    begun = (await daemon.ask("POST", f"/api/bots/claw/container/{how}", {})).json()
+    ended = await done(daemon, channel, begun["operationId"])
+    assert ended["state"] == "succeeded", log_of(ended)
+
+
 async def talk(daemon: Daemon, channel: Channel, words: str, key: str) -> str:
+    """Have a turn, which waits for the gateway where that just starts."""
     sent = await daemon.send(f"[[say {words}]]", key)
-    assert await channel.ended(sent["runId"]) == "finished"
+    assert await channel.ended(sent["runId"], 150) == "finished"
     return text_of(await channel.stored(sent["runId"]))
 
 
@@ -77,7 +91,7 @@ async def test_a_real_gateway_is_made_over_a_crash_talked_with_made_anew_and_tak
             await trio.to_thread.run_sync(daemon.program.kill)
             await daemon.start()
             made = await done(daemon, channel, begun["id"])
-            assert made["state"] == "succeeded", "\n".join(f"{x['at']} {x['step']} {x['text']}" for x in made["lines"])
+            assert made["state"] == "succeeded", log_of(made)
             texts = [line["text"] for line in made["lines"]]
             assert "edgebotd started again; going on here." in texts
             assert texts[-1] == f"Connected: OpenClaw {CURRENT}."
@@ -95,19 +109,25 @@ async def test_a_real_gateway_is_made_over_a_crash_talked_with_made_anew_and_tak
             inspected = engine.api("GET", "/containers/edgebotd-claw/json").decode()
             assert token not in inspected
 
+            # What it has in memory is gone then, and has to be its own to write to once more.
+            await moved(daemon, channel, "stop")
+            await moved(daemon, channel, "start")
+            assert await talk(daemon, channel, "again in a box", "made-2") == "again in a box"
+            assert await trio.to_thread.run_sync(engine.shell, "edgebotd-claw", WRITES) == "written"
+
             (before,) = containers(engine)
             begun = (await daemon.ask("POST", "/api/bots/claw/container/recreate", {})).json()
             recreated = await done(daemon, channel, begun["id"])
-            assert recreated["state"] == "succeeded", recreated
+            assert recreated["state"] == "succeeded", log_of(recreated)
             (after,) = containers(engine)
             assert after["Id"] != before["Id"]
             await wait_state(channel, "connected")
-            assert await talk(daemon, channel, "the same bot", "made-2") == "the same bot"
+            assert await talk(daemon, channel, "the same bot", "made-3") == "the same bot"
 
             wanted = {"keepHistory": True, "keepVolumes": False}
             begun = (await daemon.ask("POST", "/api/bots/claw/container/remove", wanted)).json()
             removed = await done(daemon, channel, begun["id"])
-            assert removed["state"] == "succeeded", removed
+            assert removed["state"] == "succeeded", log_of(removed)
             assert containers(engine) == []
             assert json.loads(engine.api("GET", "/volumes"))["Volumes"] in (None, [])
             assert (await daemon.ask("GET", "/api/bots")).json()["items"] == []

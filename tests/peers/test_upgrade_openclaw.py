@@ -14,7 +14,7 @@ from tests.peers.install import CURRENT, OLDER, PeerUnavailable
 from tests.peers.model import FakeModel, running_model
 from tests.peers.openclaw_image import STATE, openclaw_image, provide, reference
 from tests.peers.running_daemon import Channel, Daemon, open_daemon, text_of, wait_state
-from tests.peers.test_provision_openclaw import DOCKER, SECRET, containers, done, request
+from tests.peers.test_provision_openclaw import DOCKER, SECRET, containers, done, moved, request
 from tests.support import require_or_skip
 
 BROKEN = f"echo spoiled > {STATE}/openclaw.json; echo cannot go on; exit 3"
@@ -36,7 +36,7 @@ async def talk(daemon: Daemon, channel: Channel, words: str, conversation: str |
     """Have a turn, in the conversation of an earlier one; return its conversation."""
     more = {} if conversation is None else {"conversationId": conversation}
     sent = await daemon.send(f"[[say {words}]]", words, **more)
-    assert await channel.ended(sent["runId"]) == "finished"
+    assert await channel.ended(sent["runId"], 150) == "finished"
     message = await channel.stored(sent["runId"])
     assert text_of(message) == words
     return str(message["conversationId"])
@@ -53,7 +53,7 @@ async def upgrade(daemon: Daemon, channel: Channel, **body: Any) -> tuple[dict[s
     return shown, "\n".join(f"{line['at']} {line['step']}: {line['text']}" for line in shown["lines"])
 
 
-@pytest.mark.heavy  # two minutes: two versions are pulled, and a gateway starts four times
+@pytest.mark.heavy  # two minutes: two versions are pulled, and a gateway starts five times
 async def test_a_real_gateway_is_upgraded_and_talks_on_and_a_broken_one_is_rolled_back(
     breakable_engine: DockerEngine, tmp_path: Path
 ) -> None:
@@ -100,3 +100,6 @@ async def test_a_real_gateway_is_upgraded_and_talks_on_and_a_broken_one_is_rolle
             await wait_state(channel, "connected")
             assert (await daemon.bot())["version"] == OLDER
             await talk(daemon, channel, "the fourth", conversation)
+
+            await moved(daemon, channel, "restart")
+            await talk(daemon, channel, "the fifth", conversation)
