@@ -362,3 +362,42 @@ def test_a_bot_leads_to_what_the_audit_says_of_it(desk: Page, house: Demo) -> No
     # One that is gone by now is named all the same.
     show(desk, house, "/admin/audit?bot=gone")
     expect(desk.get_by_role("combobox", name="Bot")).to_have_value("gone")
+
+
+def test_the_way_to_the_newest_does_not_go_from_under_the_focus(tab: Page, house: Demo) -> None:
+    """It goes once the end is seen, which a browser tells a moment after the key that led on to it."""
+    tab.set_viewport_size(PHONE)
+    show(tab, house, "/chat/echo")
+    tab.locator("a.conversation").filter(has_text="tired").click()
+    expect(tab.locator(".reply .said-error").first).to_be_visible()
+    newest = tab.get_by_role("button", name="Newest")
+    lines = tab.locator(".lines")
+    for leave, reached in (("Tab", "Attach files"), ("Shift+Tab", "Try again")):
+        lines.evaluate("(box) => { box.scrollTop = 0; }")
+        expect(newest).to_be_visible()
+        tab.locator(".lines button.act").last.evaluate("(one) => one.focus({ preventScroll: true })")
+        tab.keyboard.press("Tab")
+        expect(newest).to_be_focused()
+        lines.evaluate("(box) => { box.scrollTop = box.scrollHeight; }")
+        # Told in the next frame, drawn in the one after it at the latest.
+        tab.evaluate(
+            "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+        )
+        expect(newest).to_be_focused()
+        tab.keyboard.press(leave)
+        expect(tab.get_by_role("button", name=reached).last).to_be_focused()
+        expect(newest).to_have_count(0)
+    lines.evaluate("(box) => { box.scrollTop = 0; }")
+    newest.press("Enter")
+    expect(lines).to_be_focused()
+    expect(newest).to_have_count(0)
+
+
+def test_a_reply_that_ends_leaves_the_focus_with_what_one_writes(desk: Page, house: Demo) -> None:
+    sent = post(desk, "echo", "[[slow]]")
+    show(desk, house, f"/chat/echo/{sent['conversationId']}")
+    stop = desk.get_by_role("button", name="Stop")
+    stop.focus()
+    call_api(desk, "POST", "/api/bots/echo/chat/abort", {"runId": sent["runId"]})
+    expect(stop).to_have_count(0)
+    expect(composer(desk)).to_be_focused()

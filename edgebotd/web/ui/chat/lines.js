@@ -55,6 +55,7 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
   const opened = useRef(false);
   const shown = useRef(/** @type {string | null} */ (null));
   const [away, setAway] = useState(false);
+  const [held, setHeld] = useState(false); // the way to the newest has the focus, and stays until it has not
   const [line, setLine] = useState(/** @type {number | null} */ (null)); // what lies behind it is new
   const seenSeq = useRef(0);
 
@@ -137,8 +138,14 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
     setLine(null);
     if (timeline && !timeline.atEnd) await timeline.load();
     keeper.current?.toEnd();
-    // The button goes, and the focus would go with it.
+    // The button goes once the focus has left it.
     box.current?.focus({ preventScroll: true });
+  }
+
+  /** @param {FocusEvent} event */
+  function leftNewest({ currentTarget }) {
+    // In another window it is told so too, and has it back with this one.
+    if (document.activeElement !== currentTarget) setHeld(false);
   }
 
   const waiting = leaving(botId, conversationId, group, messages);
@@ -181,6 +188,6 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
       ${state === "gone" && html`<${Empty} text=${t("chat.gone")}>${doing.chat && html`<a class="button" href=${chatPath(botId, NEW)}>${t("chat.newTitle")}</a>`}<//>`}
       ${state === "ready" && rows.length === 0 && html`<${Empty} text=${t(doing.chat ? "chat.empty" : "chat.emptyView")} />`}
     </section>
-    ${opened.current && (away || behind) && html`<button class="button newest" onClick=${toNewest}><${Icon} name="down" />${fresh > 0 ? t("chat.newestCount", { count: fresh }) : t("chat.newest")}</button>`}
+    ${opened.current && (away || behind || held) && html`<button class="button newest" onClick=${toNewest} onFocus=${() => setHeld(true)} onBlur=${leftNewest}><${Icon} name="down" />${fresh > 0 ? t("chat.newestCount", { count: fresh }) : t("chat.newest")}</button>`}
   </div>`;
 }

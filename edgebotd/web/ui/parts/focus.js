@@ -3,8 +3,8 @@
 const CONTROLS = "a[href], button, input, select, textarea, summary, [tabindex]";
 const FIELDS = "textarea, input:not([type=checkbox], [type=radio])";
 
-/** What comes and goes in lists. */
-const ITEMS = "[role=row], [role=radiogroup], li, article, .toast";
+/** What comes and goes in lists, and what has buttons that come and go. */
+const ITEMS = "[role=row], [role=radiogroup], li, article, form, .toast";
 
 /** What has the focus, or had it until it was taken away; null after somebody has left it. */
 let last = /** @type {HTMLElement | null} */ (null);
@@ -29,10 +29,10 @@ function usable(one) {
   return one instanceof HTMLElement && !one.matches(":disabled") && one.checkVisibility({ visibilityProperty: true }) && !(touch.matches && one.matches(FIELDS));
 }
 
-/** The control of an item that is like the one that is gone, else its first. @param {Element} item @param {HTMLElement} like */
+/** The control of an item that is like the one that is gone, else its field, else its first. @param {Element} item @param {HTMLElement} like */
 function within(item, like) {
   const controls = [...item.querySelectorAll(CONTROLS)].filter(usable).filter((one) => one.tabIndex >= 0);
-  return controls.find((one) => one.localName === like.localName && one.className === like.className) ?? controls[0];
+  return controls.find((one) => one.localName === like.localName && one.className === like.className) ?? controls.find((one) => one.matches(FIELDS)) ?? controls[0];
 }
 
 /** The item that has taken the place of one that is gone. @param {Element} item @param {MutationRecord[]} records */
@@ -105,14 +105,19 @@ export function uncover() {
 
 /** Look after it from now on. */
 export function startFocus() {
-  document.addEventListener("focusin", ({ target }) => {
+  document.addEventListener("focusin", ({ target, relatedTarget }) => {
     if (!(target instanceof HTMLElement)) return;
-    if (target.closest(".toasts") && !last?.closest(".toasts")) home = last;
+    const from = relatedTarget instanceof HTMLElement ? relatedTarget : last;
+    if (target.closest(".toasts") && !from?.closest(".toasts")) home = from;
     last = target;
     missing = false;
     trail = [];
     for (let one = /** @type {Element | null} */ (target); one !== null; one = one.parentElement) trail.push(one);
   });
+  // On its way to something else: what is taken away because the focus has left it takes nothing along. Heard before anybody else does.
+  document.addEventListener("blur", ({ relatedTarget }) => {
+    if (relatedTarget !== null) last = null;
+  }, true);
   document.addEventListener("focusout", ({ target, relatedTarget }) => {
     if (relatedTarget !== null || !(target instanceof HTMLElement)) return;
     // The browser tells the same of what was taken away, whose change is known by then, and of another window.
