@@ -15,6 +15,8 @@ from edgebotd.docker.operations import UNDO_SECONDS, Work
 from edgebotd.errors import Conflict, NotFound
 from edgebotd.store.errors import DatabaseError
 from tests.docker.bench import ACTOR, DOWN, begin, fails, hangs, open_bench, refuses
+from tests.docker.yard import open_yard
+from tests.ui.catalogue import LANGUAGES, catalogue
 
 
 async def test_steps_run_in_order_and_the_log_says_so(autojump_clock: MockClock) -> None:
@@ -362,3 +364,13 @@ async def test_what_steps_are_about_to_make_is_stored_first(autojump_clock: Mock
         world.before["a"] = look
         async with bench.life(world.step("a")) as operations:
             assert (await operations.wait(begun.id)).made == {"volume": "v1"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_kind_and_step_has_its_words_on_the_page(autojump_clock: MockClock, language: str) -> None:
+    async with open_yard() as yard, yard.life() as docker:
+        kinds = docker.operations.kinds
+        wanted = {f"work.step.{step.name}" for steps in kinds.values() for step in steps}
+        wanted |= {f"work.{words}.{kind}" for words in ("kind", "title", "verdict.succeeded") for kind in kinds}
+        assert {"work.step.check", "work.title.upgrade", "work.kind.adopt"} <= wanted
+        assert wanted - set(catalogue(language)) == set()

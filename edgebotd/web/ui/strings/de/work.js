@@ -141,6 +141,7 @@ export default {
   "work.after.create": "Was dafür angelegt wurde, ist wieder entfernt; die Kennung ist frei.",
   "work.after.adopt": "Das Gateway läuft weiter wie zuvor.",
   "work.after.old": "Der Bot hat den Container, den er zuvor hatte.",
+  "work.step.check": "Prüfen, ob es geht",
   "work.step.validate": "Anfrage prüfen",
   "work.step.pull": "Image holen",
   "work.step.create": "Container anlegen",

@@ -141,6 +141,7 @@ export default {
   "work.after.create": "What was made for it has been taken away again; the id can be used.",
   "work.after.adopt": "The gateway runs on as it did.",
   "work.after.old": "The bot has the container that it had before.",
+  "work.step.check": "Check that it can be done",
   "work.step.validate": "Check the request",
   "work.step.pull": "Fetch the image",
   "work.step.create": "Make the container",
