@@ -128,6 +128,7 @@ def test_a_bot_is_made_under_ones_eyes_over_reload_and_crash_until_it_is_cancell
     expect(tab.get_by_role("heading", level=1)).to_have_text("New bot: Atlas Zwei")
     expect(step(tab, "Fetch the image")).to_contain_text("@sha256:")
     expect(step(tab, "Pair")).to_contain_text("Nothing answers", timeout=30_000)
+    expect(tab.locator(".work-verdict")).to_contain_text(re.compile(r"goes on for \d+:\d\d"))
     expect(step(tab, "Wait until it is healthy")).to_contain_text("done")
     expect(step(tab, "First hello")).to_contain_text("waiting")
     assert violations(tab) == []

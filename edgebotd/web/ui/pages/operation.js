@@ -4,7 +4,6 @@ import { call, path } from "../api.js";
 import { docker } from "../docker.js";
 import { bots } from "../house.js";
 import { html, useState } from "../lib.js";
-import { Age } from "../parts/age.js";
 import { Failed, Loading } from "../parts/loaded.js";
 import { sayError } from "../parts/toast.js";
 import { navigate } from "../router.js";
@@ -12,7 +11,7 @@ import { t } from "../strings.js";
 import { full } from "../time.js";
 import { goesOn, idOf, placeOf, pullOf, reasonOf, stepsOf, useOperation } from "../work.js";
 import { Head } from "./admin/live.js";
-import { Bar, kindTitle, stepWord, stopwatch, successWord, took, WorkMark } from "./work-parts.js";
+import { Bar, Elapsed, kindTitle, stepWord, stopwatch, successWord, took, WorkMark } from "./work-parts.js";
 
 /** @typedef {import("../work.js").OperationDetail} OperationDetail */
 
@@ -47,7 +46,7 @@ function Step({ step, from, pull }) {
   return html`<li class="work-step" data-state=${state} aria-current=${running ? "step" : null}>
     <${WorkMark} state=${state} />
     <div class="work-step-head"><h3>${stepWord(name)}</h3>
-      <span class="small muted">${t(`work.state.${state}`)}${beganAt !== null && running && html`, <${Age} at=${beganAt} />`}${
+      <span class="small muted">${t(`work.state.${state}`)}${beganAt !== null && running && html` · <${Elapsed} from=${beganAt} />`}${
         beganAt !== null && endedAt !== null && endedAt - beganAt >= SHORT_MS && ` · ${took(endedAt - beganAt)}`}</span></div>
     <div class="work-step-body">
       ${pull && html`<${PullProgress} pull=${pull} />`}
@@ -132,7 +131,7 @@ function Whole({ one, reload }) {
         ${after && html`<p class="muted">${after}</p>`}
         <p class="small muted">${one.userId && `${t("work.by", { user: one.userId })} · `}<span title=${full(one.startedAt)}>${ended
           ? t("work.took", { time: took((one.endedAt ?? one.startedAt) - one.startedAt) })
-          : html`${t("work.going")} <${Age} at=${one.startedAt} />`}</span>${one.request.image && html` · <code>${one.request.image}</code>`}</p>
+          : html`${t("work.going")} <${Elapsed} from=${one.startedAt} />`}</span>${one.request.image && html` · <code>${one.request.image}</code>`}</p>
         <${Actions} one=${one} reload=${reload} />
       </div></section>
     <section><h2>${t("work.steps")}</h2>

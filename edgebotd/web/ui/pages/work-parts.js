@@ -2,6 +2,7 @@
 
 import { html } from "../lib.js";
 import { t } from "../strings.js";
+import { now } from "../time.js";
 
 /** Shapes differ too, for who sees no colours. */
 const SHAPES = {
@@ -44,6 +45,9 @@ export function stopwatch(milliseconds) {
   const shown = parts[0] > 0 ? parts : parts.slice(1);
   return shown.map((part, index) => (index > 0 ? String(part).padStart(2, "0") : String(part))).join(":");
 }
+
+/** How long something goes on already. @param {{from: number}} props */
+export const Elapsed = ({ from }) => html`<time>${stopwatch(now.value - from)}</time>`;
 
 // Kinds and steps may be those of another version; they have their own word then.
 
