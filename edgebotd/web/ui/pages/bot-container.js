@@ -93,14 +93,14 @@ function Made({ details }) {
     ${origin && html`<${Row} term=${t("contpage.origin")}>${t(`contpage.origin.${origin}`)}<//>`}`;
 }
 
-/** @param {{container: Container, details: Details | null}} props */
-function Facts({ container, details }) {
+/** @param {{container: Container, answers: boolean, details: Details | null}} props */
+function Facts({ container, answers, details }) {
   const { state, health, drift, restarts, source, seenAt, sinceAt } = container;
-  const words = containerWords(container);
+  const words = containerWords(container, answers);
   return html`<dl class="facts">
     <${Row} term=${t("contpage.state")}>${words.text} <span class="muted">${t("bot.since", { time: full(sinceAt) })} · ${t(`contpage.source.${source}`)} <${Age} at=${seenAt} /></span>
 <//>
-    ${state === "running" && html`<${Row} term=${t("contpage.health")}>${health ? t(`contpage.health.${health}`) : html`<span class="muted">${t("contpage.health.none")}</span>`}<//>`}
+    ${state === "running" && html`<${Row} term=${t("contpage.health")}>${health ? (answers && health === "starting" ? t("contpage.health.answers") : t(`contpage.health.${health}`)) : html`<span class="muted">${t("contpage.health.none")}</span>`}<//>`}
     <${Row} term=${t("contpage.restarts")}>${restarts > 0 ? t("contpage.restarts.count", { count: restarts }) : html`<span class="muted">${t("contpage.restarts.none")}</span>`}<//>
     <${Row} term=${t("contpage.name")}><code>${container.name}</code>${container.containerId && html` <span class="muted"><code>${container.containerId}</code></span>`}<//>
     ${details ? html`<${Made} details=${details} />` : container.image && html`<${Row} term=${t("contpage.image")}><code>${container.image}</code><//>`}
@@ -116,7 +116,8 @@ export function ContainerTab({ bot, container }) {
     return /** @type {Details | null} */ (answer?.details ?? null);
   }, [botId, container?.containerId, container?.state]);
   if (container === undefined) return html`<${Empty} text=${t("contpage.none")} />`;
-  const words = containerWords(container);
+  const answers = bot.state === "connected";
+  const words = containerWords(container, answers);
   const mine = may(botId, "operate");
   return html`<div class="about cont">
     <div class="cont-head"><p class="cont-now"><${Mark} state=${words.mark} /><span>${words.text}${container.state === "running" && container.health === "healthy" && `, ${t("contpage.health.healthy")}`}</span> <span class="muted"><${Age} at=${container.sinceAt} /></span></p>
@@ -124,7 +125,7 @@ export function ContainerTab({ bot, container }) {
     ${container.detail && html`<p class="cont-why">${container.detail}</p>`}
     <${Doing} botId=${botId} container=${container} />
     <${Usage} botId=${botId} up=${isUp(container) || container.state === "stopping"} />
-    <${Facts} container=${container} details=${details} />
+    <${Facts} container=${container} answers=${answers} details=${details} />
     ${me.value?.admin && details && html`<${ContainerActions} bot=${bot} image=${details.image?.reference ?? null} origin=${details.origin} /><${RecentWork} botId=${botId} />`}
     ${mine && html`<${Crashes} botId=${botId} keys=${[container.state, container.restarts]} /><${Logs} bot=${bot} container=${container} />`}
   </div>`;

@@ -28,7 +28,7 @@ const STORED = "edgebotd.sort";
 function words(bot) {
   const container = containers.value.get(bot.botId);
   const said = talk.value.get(bot.botId)?.last?.text ?? "";
-  return [bot.name, bot.botId, bot.kind, t(`state.${bot.state}`), container ? containerWords(container).text : "", goingOn(bot, container) ?? "", said].join(" ");
+  return [bot.name, bot.botId, bot.kind, t(`state.${bot.state}`), container ? containerWords(container, bot.state === "connected").text : "", goingOn(bot, container) ?? "", said].join(" ");
 }
 
 function Head() {

@@ -29,15 +29,19 @@ function unsure() {
   return { mark: "unknown", text, matters: state !== "unknown" };
 }
 
-/** @param {Container} one @returns {Words} */
-export function containerWords(one) {
+/**
+ * @param {Container} one
+ * @param {boolean} [answers] whether its bot is connected: its own check may come minutes after it is there
+ * @returns {Words}
+ */
+export function containerWords(one, answers = false) {
   if (one.state === "unknown") return unsure();
   if (one.state === "stopping") return { mark: "connecting", text: t("cont.stopping"), matters: true };
   if (one.crashLoop) return { mark: "error", text: t("cont.crashLoop"), matters: true };
   switch (one.state) {
     case "running":
       if (one.health === "unhealthy") return { mark: "disconnected", text: t("cont.unhealthy"), matters: true };
-      if (one.health === "starting") return { mark: "connecting", text: t("cont.starting"), matters: false };
+      if (one.health === "starting" && !answers) return { mark: "connecting", text: t("cont.starting"), matters: false };
       return { mark: "connected", text: t("cont.running"), matters: false };
     case "exited":
       return ended(one);

@@ -54,6 +54,7 @@ export default {
   "contpage.source.call": "nach dem, was edgebotd tat",
   "contpage.health": "Gesundheit",
   "contpage.health.starting": "noch unbekannt, er startet",
+  "contpage.health.answers": "er antwortet; seine eigene Prüfung steht noch aus",
   "contpage.health.healthy": "gesund",
   "contpage.health.unhealthy": "nicht gesund: Seine eigene Prüfung schlägt fehl",
   "contpage.health.none": "er hat keine Prüfung",

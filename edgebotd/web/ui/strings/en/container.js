@@ -54,6 +54,7 @@ export default {
   "contpage.source.call": "after what edgebotd did",
   "contpage.health": "Health",
   "contpage.health.starting": "not known yet, it starts",
+  "contpage.health.answers": "it answers; its own check is still to come",
   "contpage.health.healthy": "healthy",
   "contpage.health.unhealthy": "unhealthy: its own check fails",
   "contpage.health.none": "it has no health check",
