@@ -47,6 +47,7 @@ class _Overlay:
     """What edgebotd adds to what the engine says of a bot's container."""
 
     stopping: bool = False
+    stopping_at: int = 0
     doing: str | None = None
     drift: tuple[str, ...] = ()
     restarts: int = 0
@@ -186,6 +187,8 @@ class Containers:
         """
         before = self.of_bot(bot_id)
         own = self._overlays.setdefault(bot_id, _Overlay())
+        if stopping and not own.stopping:
+            own.stopping_at = self.now()
         own.stopping = own.stopping if stopping is None else stopping
         own.doing = own.doing if doing is None else doing or None
         own.drift = own.drift if drift is None else tuple(drift)
@@ -316,13 +319,14 @@ class Containers:
         bot_id = self._bot_of(container)
         own = self._overlays.get(bot_id, _Overlay()) if bot_id is not None else _Overlay()
         source, seen_at, since_at = self._told[container.id]
+        stopping = own.stopping and container.state in STOPPABLE
         status = ContainerStatus(
             name=container.name,
             container_id=container.id[:SHORT_ID],
             bot_id=bot_id,
             image=container.image or None,
             # Also while the engine says that it has ended, and its processes are still looked for.
-            state="stopping" if own.stopping and container.state in STOPPABLE else container.state,
+            state="stopping" if stopping else container.state,
             health=container.health,
             exit_code=container.exit_code,
             oom_killed=container.oom_killed,
@@ -332,7 +336,7 @@ class Containers:
             detail=_words(container),
             drift=own.drift,
             source=source,
-            since_at=since_at,
+            since_at=max(since_at, own.stopping_at) if stopping else since_at,
             seen_at=seen_at,
         )
         return self._unsure(status)

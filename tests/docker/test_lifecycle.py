@@ -41,6 +41,17 @@ async def test_a_stop_waits_for_runs_then_lets_the_container_end(autojump_clock:
         assert await scout.audited() == ["bot.stop", "bot.stop.succeeded"]
 
 
+async def test_it_is_stopping_since_the_stop_and_not_since_it_runs(autojump_clock: MockClock) -> None:
+    async with open_scout() as scout:
+        running = scout.status().since_at
+        await trio.sleep(600)
+        scout.bots.run("scout", 1)
+        await scout.docker.lifecycle.stop("scout", Halt(), ANN)
+        await trio.sleep(10)
+        assert scout.status().state == "stopping"
+        assert scout.status().since_at == running + 600_000
+
+
 async def test_a_stop_is_told_as_stopping_until_its_processes_are_gone(autojump_clock: MockClock) -> None:
     async with open_scout(linger_seconds=5.0) as scout:
         began = trio.current_time()
