@@ -84,7 +84,8 @@ async def pair(
             continue
         if verdict.reason in NEEDS_PERSON:
             raise NotConnected(verdict)
-        if verdict.detail is not None and verdict.detail != told:
+        # That its own check is still to come says nothing here, where its gateway has answered already.
+        if verdict.detail not in (None, told) and verdict.reason != "container_starting":
             told = verdict.detail
             await work.log(told)
         await look()

@@ -114,6 +114,8 @@ class Recreating(Operating):
         if work.made["running"]:
             port = _spec(await self._stored(work.bot_id)).port
             await self._maker.wait_healthy(work, work.made["new"], port)
+        else:
+            await work.log("Left out, as it was stopped.")
 
     async def _hello(self, work: Work) -> None:
         """Wait for the bot, unless it was stopped or could not be reached before either."""

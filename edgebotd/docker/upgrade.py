@@ -133,6 +133,8 @@ class Upgrading(Operating):
         async def maybe(work: Work) -> None:
             if work.made["running"]:
                 await run(work)
+            else:
+                await work.log("Left out, as it was stopped.")
 
         return maybe
 
@@ -172,7 +174,7 @@ class Upgrading(Operating):
             had = list(verdict.missing)
             await work.log(f"It runs {spec.image}, OpenClaw {verdict.version}.")
         else:
-            await work.log(f"It is made from {spec.image}, and {'not connected' if running else 'stopped'}.")
+            await work.log(f"It is made from {spec.image}, and is {'not connected' if running else 'stopped'}.")
         await work.keep(name=stored.name, old=old.id, running=running, missing=had, before=stored.spec)
         if self._settings.mounts.get(work.bot_id):
             await work.log("The folders of this machine that it has (docker.mounts) are not part of this.")

@@ -65,6 +65,8 @@ async def test_a_gateway_that_starts_is_waited_for_and_then_approved(
     await pair(work, bots, the_engine, "c" * 64)
     assert commands.run_ == [[*APPROVE[0], REQUEST]]
     assert told.count("The gateway starts.") == 1 and told[-1] == "paired"
+    # It has answered, and its engine's word for it only says that it was not checked yet.
+    assert "Its container is starting." not in told
 
 
 async def test_where_the_image_has_openclaw_in_its_path_that_is_asked(work: Work) -> None:

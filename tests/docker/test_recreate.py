@@ -67,6 +67,7 @@ async def test_one_that_was_stopped_is_made_anew_and_left_so(autojump_clock: Moc
         assert operation.state == "succeeded"
         assert only(yard)[2] == "created"
         assert "It was stopped, and is left so." in await texts(docker, operation)
+        assert "Left out, as it was stopped." in await texts(docker, operation)
 
 
 async def test_where_the_new_one_does_not_come_up_the_old_one_is_back(autojump_clock: MockClock) -> None:

@@ -186,7 +186,10 @@ async def test_a_bot_that_was_stopped_is_left_so(autojump_clock: MockClock) -> N
         whole = await Whole.of(yard)
         assert (whole.image, whole.state) == (NEW, "created")
         assert MIGRATED not in whole.content
-        assert any("is left so" in text for text in await texts(docker, operation))
+        said = await texts(docker, operation)
+        assert any("is left so" in text for text in said)
+        # Nothing waits, says hello or answers: the log does not look as if it had.
+        assert said.count("Left out, as it was stopped.") == 5
 
 
 async def test_what_was_before_can_be_gone_back_to_and_forward_again(autojump_clock: MockClock) -> None:
