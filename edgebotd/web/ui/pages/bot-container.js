@@ -22,7 +22,8 @@ import { ContainerActions, RecentWork } from "./container-admin.js";
  * @typedef {{image: {reference: string, id: string, digests: string[]} | null,
  *   limits: {memoryBytes: number | null, cpus: number | null, pids: number | null} | null,
  *   ports: {inside: string, address: string, port: number}[], mounts: {kind: string, source: string, path: string, readOnly: boolean}[],
- *   origin: "provisioned" | "adopted" | "file" | null, wanted: "running" | "stopped" | "any" | null}} Details `GET /api/bots/{id}/container`
+ *   origin: "provisioned" | "adopted" | "file" | null, wanted: "running" | "stopped" | "any" | null,
+ *   spec: {image: string, previous?: {spec: {image: string}, at: number} | null} | null}} Details `GET /api/bots/{id}/container`
  * @typedef {{operationId: string, kind: string, state: string, step: string, reason: string | null, doing: string | null, startedAt: number,
  *   endedAt: number | null}} Work `GET /api/bots/{id}/container/operation`
  */
@@ -40,6 +41,9 @@ async function orNothing(asked) {
     throw error;
   }
 }
+
+/** Said beside the name. */
+const DIGEST = /@sha256:.*$/;
 
 /** @param {{term: string, children: any}} props */
 const Row = ({ term, children }) => html`<div class="fact"><dt>${term}</dt><dd>${children}</dd></div>`;
@@ -82,9 +86,9 @@ function Limits({ limits }) {
 
 /** What it is made of, where I may know. @param {{details: Details}} props */
 function Made({ details }) {
-  const { image, limits, ports, mounts, origin } = details;
+  const { image, limits, ports, mounts, origin, spec } = details;
   return html`
-    ${image && html`<${Row} term=${t("contpage.image")}><code>${image.reference}</code><br /><span class="muted small">${image.digests.length
+    ${image && html`<${Row} term=${t("contpage.image")}><code>${spec?.image ?? image.reference.replace(DIGEST, "")}</code><br /><span class="muted small">${image.digests.length
       ? image.digests.map((one) => html`<code key=${one}>${one.replace(/^.*@/, "")}</code> `)
       : t("contpage.image.local")}</span><//>`}
     ${limits && html`<${Row} term=${t("contpage.limits")}><${Limits} limits=${limits} /><//>`}
@@ -126,7 +130,7 @@ export function ContainerTab({ bot, container }) {
     <${Doing} botId=${botId} container=${container} />
     <${Usage} botId=${botId} up=${isUp(container) || container.state === "stopping"} />
     <${Facts} container=${container} answers=${answers} details=${details} />
-    ${me.value?.admin && details && html`<${ContainerActions} bot=${bot} image=${details.image?.reference ?? null} origin=${details.origin} /><${RecentWork} botId=${botId} />`}
+    ${me.value?.admin && details && html`<${ContainerActions} bot=${bot} image=${details.spec?.image ?? details.image?.reference ?? null} previous=${details.spec?.previous ?? null} origin=${details.origin} /><${RecentWork} botId=${botId} />`}
     ${mine && html`<${Crashes} botId=${botId} keys=${[container.state, container.restarts]} /><${Logs} bot=${bot} container=${container} />`}
   </div>`;
 }

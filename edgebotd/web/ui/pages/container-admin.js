@@ -10,6 +10,7 @@ import { say } from "../parts/toast.js";
 import { navigate } from "../router.js";
 import { useSocketEvent } from "../socket.js";
 import { t } from "../strings.js";
+import { full } from "../time.js";
 import { goesOn, idOf, placeOf } from "../work.js";
 import { Field } from "./connect.js";
 import { isReference } from "./new-bot-check.js";
@@ -17,7 +18,8 @@ import { kindWord, WorkMark } from "./work-parts.js";
 
 /**
  * @typedef {{botId: string, name: string}} BotName
- * @typedef {"recreate" | "upgrade" | "remove"} Act
+ * @typedef {"recreate" | "upgrade" | "back" | "remove"} Act
+ * @typedef {{spec: {image: string}, at: number}} Previous what it was before its last upgrade
  */
 
 const SHOWN = 5;
@@ -65,14 +67,24 @@ export function RecreateDialog({ bot, onClose }) {
 }
 
 /** @param {{bot: BotName, image?: string | null, onClose: () => void}} props `image`: what it runs now */
-export function UpgradeDialog({ bot, image = "", onClose }) {
-  const [wanted, want] = useState((image ?? "").replace(/@sha256:.*$/, ""));
+export function UpgradeDialog({ bot, image = null, onClose }) {
+  const [wanted, want] = useState("");
   const bad = wanted !== "" && !isReference(wanted);
-  return html`<${Beginning} title=${t("act.upgrade.title", { name: bot.name })} action=${t("act.upgrade")} wrong=${bad || !wanted} onClose=${onClose}
-      begin=${() => call("POST", path`/api/bots/${bot.botId}/container/upgrade`, { image: wanted })}>
-    <${Field} label=${t("act.upgrade.image")} hint=${bad ? t("make.bad.image") : t("act.upgrade.hint")} name="image" required dir="ltr" autofocus autocapitalize="none" spellcheck=${false}
+  return html`<${Beginning} title=${t("act.upgrade.title", { name: bot.name })} action=${t("act.upgrade")} wrong=${bad} onClose=${onClose}
+      begin=${() => call("POST", path`/api/bots/${bot.botId}/container/upgrade`, wanted ? { image: wanted } : {})}>
+    ${image && html`<p class="small muted">${t("act.upgrade.now")} <code>${image}</code></p>`}
+    <${Field} label=${t("act.upgrade.image")} hint=${bad ? t("make.bad.image") : t("act.upgrade.hint")} name="image" dir="ltr" autofocus autocapitalize="none" spellcheck=${false}
       aria-invalid=${bad ? "true" : null} value=${wanted} onInput=${(/** @type {any} */ event) => want(event.target.value.trim())} />
     <${Consequences} happens=${[t("act.upgrade.does"), t("act.upgrade.snapshot"), t("act.back")]} kept=${[t("act.keep.volumes"), t("act.keep.history")]} />
+  <//>`;
+}
+
+/** @param {{bot: BotName, previous: Previous, onClose: () => void}} props */
+export function BackDialog({ bot, previous, onClose }) {
+  return html`<${Beginning} title=${t("act.goBack.title", { name: bot.name })} action=${t("act.goBack")} onClose=${onClose}
+      begin=${() => call("POST", path`/api/bots/${bot.botId}/container/upgrade`, { back: true })}>
+    <p class="small muted">${t("act.goBack.to")} <code>${previous.spec.image}</code></p>
+    <${Consequences} happens=${[t("act.goBack.does"), t("act.goBack.volumes", { time: full(previous.at) }), t("act.back")]} kept=${[t("act.goBack.kept"), t("act.keep.history")]} />
   <//>`;
 }
 
@@ -141,20 +153,22 @@ function Adopted({ bot, children }) {
 }
 
 /**
- * The three buttons, each with its dialog; nothing for a container that the settings file names.
+ * The buttons, each with its dialog; nothing for a container that the settings file names.
  *
- * @param {{bot: BotName, image?: string | null, origin?: "provisioned" | "adopted" | "file" | null}} props `adopted`: it was there before
+ * @param {{bot: BotName, image?: string | null, previous?: Previous | null, origin?: "provisioned" | "adopted" | "file" | null}} props `adopted`: it was there before
  *   edgebotd, which has to learn first what to make it from, and never removes it
  */
-export function ContainerActions({ bot, image = null, origin = "provisioned" }) {
+export function ContainerActions({ bot, image = null, previous = null, origin = "provisioned" }) {
   const [act, setAct] = useState(/** @type {Act | null} */ (null));
   const close = () => setAct(null);
   if (origin !== "provisioned" && origin !== "adopted") return null;
   const buttons = html`<div class="actions start">
     <button type="button" class="button" onClick=${() => setAct("upgrade")}>${t("act.upgrade.open")}</button>
+    ${previous && html`<button type="button" class="button" onClick=${() => setAct("back")}>${t("act.goBack.open")}</button>`}
     <button type="button" class="button" onClick=${() => setAct("recreate")}>${t("act.recreate.open")}</button>
     ${origin === "provisioned" && html`<button type="button" class="button danger" onClick=${() => setAct("remove")}>${t("act.remove.open")}</button>`}
     ${act === "upgrade" && html`<${UpgradeDialog} bot=${bot} image=${image} onClose=${close} />`}
+    ${act === "back" && previous && html`<${BackDialog} bot=${bot} previous=${previous} onClose=${close} />`}
     ${act === "recreate" && html`<${RecreateDialog} bot=${bot} onClose=${close} />`}
     ${act === "remove" && html`<${RemoveDialog} bot=${bot} onClose=${close} />`}</div>`;
   return origin === "adopted" ? html`<${Adopted} bot=${bot}>${buttons}<//>` : buttons;
