@@ -84,7 +84,9 @@ def unreachable(socket: Path, exc: BaseException) -> EngineError:
 def frozen(socket: Path, seconds: float) -> EngineError:
     """Return that nothing came for so long."""
     return EngineError(
-        Trouble.FROZEN, f"The container engine at {socket} did not answer within {seconds:.0f} s. Its state is unknown."
+        Trouble.FROZEN,
+        f"The container engine at {socket} did not answer within {seconds:.0f} s. If it stays so, restart it; see:"
+        " systemctl status docker",
     )
 
 

@@ -263,6 +263,20 @@ def test_a_pull_shows_how_far_it_is_and_the_log_only_its_newest_line(tab: Page, 
     assert violations(tab) == []
 
 
+def test_work_that_waits_for_the_engine_says_so(tab: Page, house: Demo) -> None:
+    answer(tab, "/api/operations/op_1", OPERATION)
+    show(tab, house, "/operations/op_1")
+    expect(tab.get_by_text("It hangs. It goes on once the engine answers.")).to_have_count(0)
+    tab.evaluate(
+        """async (path) => {
+            const { docker } = await import(path);
+            docker.value = { ...docker.value, engine: { state: "frozen", detail: "It hangs.", sinceAt: 1 } };
+        }""",
+        module(tab, "docker.js"),
+    )
+    expect(tab.get_by_text("It hangs. It goes on once the engine answers.")).to_be_visible()
+
+
 def test_adopting_promises_to_change_nothing_and_asks_for_the_token(tab: Page, house: Demo) -> None:
     answer(tab, "/api/adoptable", {"items": [CLAW, STOPPED], "detail": None})
     sent = answer(tab, "/api/bots/adopt", {**OPERATION, "kind": "adopt"})
@@ -306,7 +320,8 @@ def test_what_is_done_to_a_container_says_before_what_is_kept(tab: Page, house: 
         const host = document.createElement("div");
         document.querySelector("main").prepend(host);
         const bot = { botId: "atlas", name: "Atlas" };
-        render(html`<${ContainerActions} bot=${bot} image="openclaw:1" origin=${origin} />`, host);
+        const previous = { spec: { image: "openclaw:0" }, at: 1000 };
+        render(html`<${ContainerActions} bot=${bot} image="openclaw:1" previous=${previous} origin=${origin} />`, host);
     }"""
     for path in ("recreate", "upgrade", "remove"):
         answer(tab, f"/api/bots/atlas/container/{path}", OPERATION)
@@ -331,12 +346,20 @@ def test_what_is_done_to_a_container_says_before_what_is_kept(tab: Page, house: 
     upgrade.get_by_label("New image").fill("openclaw:2")
     upgrade.get_by_role("button", name="Upgrade").click()
     expect(tab).to_have_url(f"{house.origin}/operations/op_1")
+    upgrade = dialog("Upgrade…", "Upgrade Atlas")
+    expect(upgrade).to_contain_text("openclaw:1")
+    upgrade.get_by_role("button", name="Upgrade").click()
+    expect(tab).to_have_url(f"{house.origin}/operations/op_1")
+    back = dialog("Go back…", "Go back with Atlas?")
+    expect(back).to_contain_text("openclaw:0")
+    back.get_by_role("button", name="Go back").click()
+    expect(tab).to_have_url(f"{house.origin}/operations/op_1")
     removal = dialog("Remove…", "Remove Atlas?")
     removal.get_by_label("its memory and files").uncheck()
     expect(removal).to_contain_text("are removed for good")
     removal.get_by_role("button", name="Remove").click()
     expect(tab).to_have_url(f"{house.origin}/operations/op_1")
-    assert asked == [None, {"image": "openclaw:2"}, {"keepHistory": True, "keepVolumes": False}]
+    assert asked == [None, {"image": "openclaw:2"}, {}, {"back": True}, {"keepHistory": True, "keepVolumes": False}]
     # One that was there before is taken over first, with what it would lose in view.
     plan = {"keeps": ["Its volumes."], "loses": ["Its network."], "obstacles": [], "taken": False}
     taken = answer(tab, "/api/bots/atlas/container/take-over", plan)

@@ -1,6 +1,7 @@
 // One piece of work on a bot's container: its steps, how far each is, the log as it is told, and what came of it.
 
 import { call, path } from "../api.js";
+import { engine } from "../containers.js";
 import { docker } from "../docker.js";
 import { bots } from "../house.js";
 import { html, useState } from "../lib.js";
@@ -123,7 +124,9 @@ function Whole({ one, reload }) {
   const pull = pullOf(one, docker.value);
   const after = aftermath(one);
   const ended = !goesOn(one);
+  const away = !ended && (engine.value?.state === "down" || engine.value?.state === "frozen") ? engine.value.detail : null;
   return html`
+    ${away && html`<p class="admin-stale" role="status">${away} ${t("work.away")}</p>`}
     <section class="work-verdict" data-state=${one.state} aria-label=${t("work.outcome")}>
       <${WorkMark} state=${one.state} />
       <div class="work-verdict-words"><p role="status"><strong>${verdict(one)}</strong></p>

@@ -92,6 +92,7 @@ export default {
   "work.by": "veranlasst von {user}",
   "work.going": "läuft seit",
   "work.took": "dauerte {time}",
+  "work.away": "Es geht weiter, sobald die Engine antwortet.",
   "work.cancel": "Abbrechen",
   "work.leave": "Es geht weiter, wenn du diese Seite verlässt.",
   "work.toBot": "Über den Bot",

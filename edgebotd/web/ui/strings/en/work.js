@@ -92,6 +92,7 @@ export default {
   "work.by": "asked for by {user}",
   "work.going": "goes on for",
   "work.took": "took {time}",
+  "work.away": "It goes on once the engine answers.",
   "work.cancel": "Cancel",
   "work.leave": "It goes on when you leave this page.",
   "work.toBot": "About the bot",
