@@ -195,7 +195,7 @@ class Lifecycle(Operating):
             words = f"{runs} run{'s' if runs > 1 else ''} to end"
             if made["drain"] == "abort":
                 if aborted_at is None:
-                    await work.log(f"asks for {words}")
+                    await work.log(f"It asks for {words}.")
                     await self._bots.abort_all(bot_id)
                     aborted_at = trio.current_time()
                 left = min(left, aborted_at + ABORT_SECONDS - trio.current_time())
@@ -204,7 +204,7 @@ class Lifecycle(Operating):
             self._mark(bot_id, work.kind, f"waits for {words}")
             await self._idle_or_asked(bot_id, min(left, LOOK_SECONDS))
         if runs := self._bots.busy(bot_id):
-            await work.log(f"{runs} run{'s' if runs > 1 else ''} still going on; not waited for any longer")
+            await work.log(f"{runs} run{'s' if runs > 1 else ''} still going on; not waited for any longer.")
 
     async def _idle_or_asked(self, bot_id: str, seconds: float) -> None:
         asked = self._asked.setdefault(bot_id, trio.Event())
@@ -241,7 +241,7 @@ class Lifecycle(Operating):
         ended = (
             "It is gone." if container is None else words_of_end(container.exit_code, oom_killed=container.oom_killed)
         )
-        await work.log(f"is stopped. {ended}")
+        await work.log(f"It is stopped. {ended}")
 
     async def _stop_once(self, engine: Engine, name: str, work: Work) -> bool:
         """Let it end within what is left of its time; False: asked to be quicker in between."""
@@ -284,7 +284,7 @@ class Lifecycle(Operating):
         if not self._stays_down(work):
             await self.bring_up(work)
         else:
-            await work.log("is left stopped, as it was asked for meanwhile")
+            await work.log("It is left stopped, as was asked for meanwhile.")
             await self._want(work.bot_id, "stopped")
 
     async def bring_up(self, work: Work) -> None:

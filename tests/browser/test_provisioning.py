@@ -277,6 +277,14 @@ def test_work_that_waits_for_the_engine_says_so(tab: Page, house: Demo) -> None:
     expect(tab.get_by_text("It hangs. It goes on once the engine answers.")).to_be_visible()
 
 
+def test_going_back_is_called_so(tab: Page, house: Demo) -> None:
+    back = {**OPERATION, "kind": "upgrade", "state": "succeeded", "endedAt": 1_002_000, "request": {"back": True}}
+    answer(tab, "/api/operations/op_1", back)
+    show(tab, house, "/operations/op_1")
+    expect(tab.get_by_role("heading", level=1)).to_have_text("Go back with atlas")
+    expect(tab.locator(".work-verdict")).to_contain_text("from before its upgrade")
+
+
 def test_adopting_promises_to_change_nothing_and_asks_for_the_token(tab: Page, house: Demo) -> None:
     answer(tab, "/api/adoptable", {"items": [CLAW, STOPPED], "detail": None})
     sent = answer(tab, "/api/bots/adopt", {**OPERATION, "kind": "adopt"})

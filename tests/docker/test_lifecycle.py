@@ -97,7 +97,7 @@ async def test_a_stop_has_an_end_though_runs_and_container_have_none(
         # And ten seconds that every container has.
         assert most + 10 <= trio.current_time() - began < most + 12
         _, lines = await scout.docker.operations.get(operation.id)
-        assert "1 run still going on; not waited for any longer" in [line.text for line in lines]
+        assert "1 run still going on; not waited for any longer." in [line.text for line in lines]
 
 
 async def test_longer_than_the_settings_allow_is_refused(autojump_clock: MockClock) -> None:

@@ -185,6 +185,6 @@ export function RecentWork({ botId }) {
   const items = value?.items ?? [];
   if (items.length === 0) return null;
   return html`<section><h2>${t("work.recent")}</h2><ul class="work-recent">${items.map((one) => html`<li key=${one.id}><a href=${placeOf(one.id)} class="work-recent-row">
-    <${WorkMark} state=${one.state} /><span>${kindWord(one.kind)}</span>
+    <${WorkMark} state=${one.state} /><span>${kindWord(one)}</span>
     <span class="muted">${t(`work.state.${one.state}`)}, <${Age} at=${goesOn(one) ? one.startedAt : (one.endedAt ?? one.startedAt)} /></span></a></li>`)}</ul></section>`;
 }

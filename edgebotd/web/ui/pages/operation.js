@@ -22,7 +22,7 @@ const SHORT_MS = 100;
 /** What an operation is about, in words. @param {import("../work.js").Operation} one */
 export function titleOf(one) {
   const name = bots.value.get(one.botId)?.name ?? one.request.name ?? one.botId;
-  return kindTitle(one.kind, name);
+  return kindTitle(one, name);
 }
 
 /** @param {{pull: import("../docker.js").Pull}} props */
@@ -62,7 +62,7 @@ function verdict(one) {
     if (at < 0) return t("work.verdict.waiting");
     return t("work.verdict.running", { step: stepWord(one.step), at: at + 1, steps: one.steps.length });
   }
-  if (one.state === "succeeded") return successWord(one.kind);
+  if (one.state === "succeeded") return successWord(one);
   return t(`work.verdict.${one.state}`);
 }
 

@@ -4,6 +4,8 @@ import { html } from "../lib.js";
 import { t } from "../strings.js";
 import { now } from "../time.js";
 
+/** @typedef {Pick<import("../work.js").Operation, "kind" | "request">} Work */
+
 /** Shapes differ too, for who sees no colours. */
 const SHAPES = {
   waiting: ["unknown", "M8 12.5a4.500 4.500 0 1 0 0-9 4.500 4.500 0 0 0 0 9z"],
@@ -57,20 +59,26 @@ export function stepWord(name) {
   return text === `work.step.${name}` ? name : text;
 }
 
-/** What kind of work it is. @param {string} kind */
-export function kindWord(kind) {
+/** The kind of work in the words' keys: going back is an upgrade of a kind of its own. @param {Work} one */
+const kindOf = (one) => (one.kind === "upgrade" && one.request.back === true ? "back" : one.kind);
+
+/** What kind of work it is. @param {Work} one */
+export function kindWord(one) {
+  const kind = kindOf(one);
   const text = t(`work.kind.${/** @type {"create"} */ (kind)}`);
   return text === `work.kind.${kind}` ? kind : text;
 }
 
-/** What kind of work it is, on which bot. @param {string} kind @param {string} bot */
-export function kindTitle(kind, bot) {
+/** What kind of work it is, on which bot. @param {Work} one @param {string} bot */
+export function kindTitle(one, bot) {
+  const kind = kindOf(one);
   const text = t(`work.title.${/** @type {"create"} */ (kind)}`, { bot });
   return text === `work.title.${kind}` ? `${kind}: ${bot}` : text;
 }
 
-/** What came of it. @param {string} kind */
-export function successWord(kind) {
+/** What came of it. @param {Work} one */
+export function successWord(one) {
+  const kind = kindOf(one);
   const text = t(`work.verdict.succeeded.${/** @type {"create"} */ (kind)}`);
   return text === `work.verdict.succeeded.${kind}` ? t("work.state.succeeded") : text;
 }

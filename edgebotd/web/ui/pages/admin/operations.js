@@ -27,7 +27,7 @@ function state(one) {
 }
 
 const columns = () => /** @type {import("./table.js").Column<Operation>[]} */ ([
-  { key: "kind", label: t("work.what"), as: "main", cell: (one) => html`<a href=${placeOf(one.id)}>${kindWord(one.kind)}</a>` },
+  { key: "kind", label: t("work.what"), as: "main", cell: (one) => html`<a href=${placeOf(one.id)}>${kindWord(one)}</a>` },
   { key: "bot", label: t("admin.bot"), sort: (one) => one.botId, cell: (one) => bots.value.has(one.botId) ? html`<a href=${`/bots/${one.botId}`}>${one.botId}</a>` : one.botId },
   { key: "state", label: t("admin.overview.state"), sort: (one) => one.state, cell: state },
   { key: "reason", label: t("work.reason"), as: "wide", cell: reasonOf },
@@ -55,5 +55,5 @@ export function Operations() {
     <${Only} user=${botId} />
     <${Shown} from=${answer}>${(/** @type {{items: Operation[]}} */ { items }) => html`
       <${Table} label=${t("admin.operations")} columns=${columns()} rows=${items} id=${(/** @type {Operation} */ one) => one.id} order=${{ key: "started", down: true }}
-        empty=${t("work.none")} words=${(/** @type {Operation} */ one) => `${one.botId} ${one.kind} ${kindWord(one.kind)} ${t(`work.state.${one.state}`)} ${one.userId ?? ""}`} />`}<//>`;
+        empty=${t("work.none")} words=${(/** @type {Operation} */ one) => `${one.botId} ${one.kind} ${kindWord(one)} ${t(`work.state.${one.state}`)} ${one.userId ?? ""}`} />`}<//>`;
 }
