@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -169,6 +170,13 @@ class Gateways:
             turn = await self._database.read(partial(_turn_of, bot_id=bot_id, asker=asker, key=name))
             if turn is not None and (item := queue.item(turn.run_id)) is not None:
                 queue.abort(item)
+
+    async def forget_echo(self, bot_id: str, key: str) -> None:
+        for name in (key, _again(key)):
+            turn = await self._database.read(partial(_turn_of, bot_id=bot_id, asker=principal_key(PROBE), key=name))
+            if turn is not None:
+                with suppress(NotFound):
+                    await self._registry.chat.delete(PROBE, bot_id, turn.conversation_id)
 
 
 def _again(key: str) -> str:

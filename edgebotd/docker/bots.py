@@ -60,3 +60,6 @@ class Bots(Protocol):
 
     async def end_echo(self, bot_id: str, key: str) -> None:
         """End the turn of a key where it has not ended: nobody is to be asked any more. None such is fine."""
+
+    async def forget_echo(self, bot_id: str, key: str) -> None:
+        """Delete the conversation of a turn that was answered, which would be unread for everybody who sees the bot."""

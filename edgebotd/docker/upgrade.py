@@ -306,6 +306,8 @@ class Upgrading(Operating):
                 now,
             )
             await self._database.write(lambda tx: rows.put(tx.connection, changed))
+        # Not before: a daemon that is killed in the step that asks asks once more. Without a reply it stays: it tells why.
+        await self._bots.forget_echo(work.bot_id, work.id)
         self._let_go(work)
         try:
             await self._maker.engine.remove(work.made["old"], force=True)

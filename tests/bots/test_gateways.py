@@ -240,9 +240,14 @@ async def test_bots_are_added_changed_and_removed(tmp_path: Path, autojump_clock
 async def test_an_echo_turn_says_what_the_bot_said(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_house(tmp_path) as house:
         await house.connected()
-        assert await gateways(house).echo("echo", "[[say Here I am.]]", 30, "op_1") == "Here I am."
+        bots = gateways(house)
+        assert await bots.echo("echo", "[[say Here I am.]]", 30, "op_1") == "Here I am."
         (conversation,) = (await house.registry.chat.conversations(PROBE, "echo", limit=5)).items
         assert conversation.conversation.title == "[[say Here I am.]]"
+        for _ in range(2):
+            await bots.forget_echo("echo", "op_1")
+        # Nobody has anything to read of it.
+        assert (await house.registry.chat.conversations(PROBE, "echo", limit=5)).items == ()
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,9 @@ class FakeBots:
     async def end_echo(self, bot_id: str, key: str) -> None:
         self.echoes.append(f"end {key}")
 
+    async def forget_echo(self, bot_id: str, key: str) -> None:
+        self.echoes.append(f"forget {key}")
+
 
 class RowedBots(FakeBots):
     """As the real ones, with rows in the store, which containers belong to."""
