@@ -58,7 +58,7 @@ export function ChatPage({ botId, conversationId }) {
   if (botId === null && botList.value.length === 0) {
     // Other hosts have no dashboard, where one connects.
     return me.value?.admin && surface.value === "dashboard"
-      ? html`<${Empty} text=${t("dash.empty")}><a class="button primary" href="/?connect">${t("connect.title")}</a><//>`
+      ? html`<${Empty} text=${t("dash.empty")}><a class="button primary" href="/?add">${t("add.title")}</a><//>`
       : html`<${Empty} text=${t("chat.noBots")} />`;
   }
   return html`<div class="chat" ref=${frame} data-bot=${botId} data-screen=${botId !== null && shown !== null ? "talk" : "list"}>

@@ -31,7 +31,7 @@ export default {
   "dash.viewOnly": "Du darfst nur zusehen",
   "dash.found": "{count} Bots passen",
   "dash.found.one": "1 Bot passt",
-  "dash.empty": "Noch kein Bot. Verbinde einen, der irgendwo läuft, oder zum Ausprobieren den eingebauten.",
+  "dash.empty": "Noch kein Bot. Lege einen im Container an, nimm einen dazu, der irgendwo läuft, oder zum Ausprobieren den eingebauten.",
   "dash.emptyForYou": "Noch ist kein Bot für dich freigegeben. Bitte einen Administrator um Zugang.",
 
   "needs.label": "Was jemanden braucht",

@@ -31,7 +31,7 @@ export default {
   "dash.viewOnly": "You may only watch",
   "dash.found": "{count} bots fit",
   "dash.found.one": "1 bot fits",
-  "dash.empty": "No bot yet. Connect one that runs somewhere, or the built-in one to try things.",
+  "dash.empty": "No bot yet. Make one in a container, add one that runs somewhere, or the built-in one to try things.",
   "dash.emptyForYou": "No bot is shared with you yet. Ask an administrator for access.",
 
   "needs.label": "What needs a person",
