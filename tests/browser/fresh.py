@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.axe import violations
 from tests.browser.house import wait_live
-from tests.peers.process import free_port
+from tests.peers.process import Program, free_port
 from tests.warm import WarmProgram, run_warm
 
 PASSWORD = "correct horse battery"
@@ -21,10 +23,17 @@ PASSWORD = "correct horse battery"
 class Fresh:
     """A daemon that nobody has set up yet, and the link that `init` printed."""
 
-    def __init__(self, folder: Path, *, built_in: bool, more: str = "") -> None:
-        """Start it; `more` is written to the end of its configuration."""
+    def __init__(
+        self, folder: Path, *, built_in: bool, more: str = "", port: int = 0, enter: Sequence[str] = ()
+    ) -> None:
+        """Start it.
+
+        Args:
+            more: written to the end of its configuration.
+            enter: the command in front of it, to run it in another network, where `port` leads to.
+        """
         self.built_in = built_in
-        self.origin = f"http://127.0.0.1:{free_port()}"
+        self.origin = f"http://127.0.0.1:{port or free_port()}"
         environment = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
         self.socket = folder / "socket"
         socket = ["--socket", str(self.socket)]
@@ -37,7 +46,9 @@ class Fresh:
         text = config.read_text().replace('"127.0.0.1:8787"', f'"{self.origin.removeprefix("http://")}"')
         config.write_text((text if built_in else text.replace('[bots.echo]\nkind = "echo"\n', "")) + more)
         run = [*socket, "run", "--config", str(config)]
-        self.program = WarmProgram(run, env=environment, log=folder / "run.log")
+        log = folder / "run.log"
+        cold = [*enter, sys.executable, "-m", "edgebotd", *run]
+        self.program = Program(cold, env=environment, log=log) if enter else WarmProgram(run, env=environment, log=log)
         self.program.start()
         self.program.wait_until(self._answers, 30, "the daemon")
 
