@@ -306,7 +306,7 @@ class Upgrading(Operating):
                 now,
             )
             await self._database.write(lambda tx: rows.put(tx.connection, changed))
-        # Not before: a daemon that is killed in the step that asks asks once more. Without a reply it stays: it tells why.
+        # Not in the step that asks, which asks once more after a crash. Without a reply it stays: it tells why.
         await self._bots.forget_echo(work.bot_id, work.id)
         self._let_go(work)
         try:

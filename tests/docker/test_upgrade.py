@@ -305,7 +305,7 @@ async def test_a_new_version_that_does_not_answer_is_rolled_back_unless_nobody_a
         operation = await upgrade(docker, **asked)
         assert operation.state == state
         # Whatever was asked of the new one is not left for the old one.
-        assert yard.bots.echoes == ([f"end {operation.id}"] if state == "failed" else [])
+        assert yard.bots.echoes == [f"{'end' if state == 'failed' else 'forget'} {operation.id}"]
         assert state == "succeeded" or "upgrade it without the probe's turn" in (operation.reason or "")
 
 

@@ -138,7 +138,7 @@ async def _live_and_crash(yard: Yard, crashes: list[int], failing: str | None, p
                     nursery.cancel_scope.cancel()
     assert begun_here is not None
     # In whatever life it was asked: it is the same turn.
-    assert set(yard.bots.echoes) <= {begun_here.id, f"end {begun_here.id}"}
+    assert set(yard.bots.echoes) <= {begun_here.id, f"end {begun_here.id}", f"forget {begun_here.id}"}
     async with yard.life() as docker:
         ended, _ = await docker.operations.get(begun_here.id)
     after = await Whole.of(yard)
