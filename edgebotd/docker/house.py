@@ -139,7 +139,6 @@ async def open_docker(
         candidates = Candidates(database, containers, settings, installation)
         adopting = Adopting(services, candidates)
         upgrading = Upgrading(services, lifecycle)
-        await upgrading.hold_what_goes_on()
         # After all kinds are registered.
         await operations.resume()
         yield Docker(

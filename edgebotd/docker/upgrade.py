@@ -28,7 +28,6 @@ from edgebotd.errors import Conflict, Problem
 from edgebotd.events import Model
 from edgebotd.protocol.docker.containers import Container
 from edgebotd.store import containers as rows
-from edgebotd.store import operations as operation_rows
 from edgebotd.store.containers import StoredContainer
 from edgebotd.store.operations import Operation
 
@@ -99,12 +98,6 @@ class Upgrading(Operating):
         self._own(bot_id, stored.name, await self._maker.find(stored.name))
         kept = request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         return await self._operations.begin_once(KIND, bot_id, kept, actor)
-
-    async def hold_what_goes_on(self) -> None:
-        """Hold the messages of bots in the middle of an upgrade, before they can connect; `resume` does the rest."""
-        for operation in await self._database.read(operation_rows.open_operations):
-            if operation.kind == KIND and operation.step not in QUIET and operation.bot_id in self._bots.ids():
-                self._bots.hold(operation.bot_id, HELD)
 
     # What steps share
 

@@ -1,6 +1,7 @@
 -- The containers of bots. `spec` is what a container is (re)made from, JSON without secrets; of an adopted one it is {}
 -- until it is recreated. `wanted`: what a person asked for last. `crash_loop_at`: since when it ended by itself again and
--- again, until it was started and stayed up.
+-- again, until it was started and stayed up. `seen_at`: when the engine was last known to have it, to the few minutes in
+-- which that is kept, so that one which went while nobody looked is not said to have gone when somebody looked again.
 CREATE TABLE containers (
     bot_id       TEXT PRIMARY KEY REFERENCES bots (id),
     name         TEXT NOT NULL UNIQUE,
@@ -10,7 +11,8 @@ CREATE TABLE containers (
     spec         TEXT NOT NULL,
     created_at   INTEGER NOT NULL,
     changed_at   INTEGER NOT NULL,
-    crash_loop_at INTEGER
+    crash_loop_at INTEGER,
+    seen_at      INTEGER
 ) STRICT;
 
 -- Work on a container in steps that survive a crash. `made` is JSON: what the steps have made so far, so that they go
