@@ -135,17 +135,18 @@ class Gateways:
         self._registry.get(bot_id).take_container(status)
 
     async def echo(self, bot_id: str, text: str, seconds: float, key: str) -> str:
-        try:
-            with trio.fail_after(seconds):
-                told = await self._turn(bot_id, text, key)
-                if told.state is RunState.INTERRUPTED:
-                    # By the end of an earlier life, it may be: that says nothing about the bot.
-                    told = await self._turn(bot_id, text, _again(key))
-        except trio.TooSlowError:
+        told: RunAnswer | None = None
+        with trio.move_on_after(seconds) as scope:
+            told = await self._turn(bot_id, text, key)
+            if told.state is RunState.INTERRUPTED:
+                # By the end of an earlier life, it may be: that says nothing about the bot.
+                told = await self._turn(bot_id, text, _again(key))
+        if told is None or scope.cancelled_caught:
             # Nobody waits for its reply any more, and it would go out to whatever the bot is next.
             await self.end_echo(bot_id, key)
-            raise Conflict("no_reply", f"The bot did not answer within {seconds:.0f} s.") from None
-        rows = await self._database.read(lambda conn: messages.by_run(conn, bot_id, told.run_id))
+            raise Conflict("no_reply", f"The bot did not answer within {seconds:.0f} s.")
+        run_id = told.run_id
+        rows = await self._database.read(lambda conn: messages.by_run(conn, bot_id, run_id))
         parts = [part for row in rows if row.role == "assistant" for part in row.parts]
         said = "".join(part.text for part in parts if isinstance(part, TextPart))
         if told.state is not RunState.FINISHED or not said:

@@ -63,7 +63,7 @@ async def moved(daemon: Daemon, channel: Channel, how: str) -> None:
 async def talk(daemon: Daemon, channel: Channel, words: str, key: str) -> str:
     """Have a turn, which waits for the gateway where that just starts."""
     sent = await daemon.send(f"[[say {words}]]", key)
-    assert await channel.ended(sent["runId"], 150) == "finished"
+    assert await channel.ended(sent["runId"], 240) == "finished"
     return text_of(await channel.stored(sent["runId"]))
 
 

@@ -36,7 +36,7 @@ async def talk(daemon: Daemon, channel: Channel, words: str, conversation: str |
     """Have a turn, in the conversation of an earlier one; return its conversation."""
     more = {} if conversation is None else {"conversationId": conversation}
     sent = await daemon.send(f"[[say {words}]]", words, **more)
-    assert await channel.ended(sent["runId"], 150) == "finished"
+    assert await channel.ended(sent["runId"], 240) == "finished"
     message = await channel.stored(sent["runId"])
     assert text_of(message) == words
     return str(message["conversationId"])
