@@ -132,9 +132,10 @@ export function TakeOverDialog({ bot, plan, onClose, onTaken }) {
   return html`<${Dialog} title=${t("act.take.title", { name: bot.name })} onClose=${onClose}><form class="stack" onSubmit=${submit}>
     <p>${t("act.take.text")}</p>
     ${obstacles.length > 0 && html`<div class="work-obstacle"><h3>${t("adopt.first")}</h3><ul class="work-list">${obstacles.map((text) => html`<li key=${text}>${text}</li>`)}</ul></div>`}
-    ${keeps.length > 0 && html`<div><h3>${t("act.take.keeps")}</h3><ul class="work-list">${keeps.map((text) => html`<li key=${text}>${text}</li>`)}</ul></div>`}
-    ${loses.length > 0 && html`<div><h3>${t("act.take.loses")}</h3><ul class="work-list">${loses.map((text) => html`<li key=${text}>${text}</li>`)}</ul></div>
-      <label class="choice"><input type="checkbox" checked=${accepted} onChange=${() => accept(!accepted)} /><span>${t("act.take.accept")}</span></label>`}
+    <div class="work-consequences">
+      ${keeps.length > 0 && html`<div><h3>${t("act.take.keeps")}</h3><ul class="work-list">${keeps.map((text) => html`<li key=${text}>${text}</li>`)}</ul></div>`}
+      ${loses.length > 0 && html`<div><h3>${t("act.take.loses")}</h3><ul class="work-list">${loses.map((text) => html`<li key=${text}>${text}</li>`)}</ul></div>`}</div>
+    ${loses.length > 0 && html`<label class="choice"><input type="checkbox" checked=${accepted} onChange=${() => accept(!accepted)} /><span>${t("act.take.accept")}</span></label>`}
     <p role="alert" class=${refused ? "trouble" : "visually-hidden"}>${refused}</p>
     <div class="actions"><button type="button" class="button" onClick=${onClose}>${t("dialog.cancel")}</button>
       <button class="button primary" disabled=${busy || obstacles.length > 0 || (loses.length > 0 && !accepted)}>${t("act.take")}</button></div>
