@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
+_LOWEST_PORT = 20_000
+"""Below it are the ports that services have by themselves."""
 _POLL_SECONDS = (0.02, 0.1)
 """At first, when it may be there in a moment; and in the end, when each look costs who is still starting."""
 
@@ -20,11 +23,21 @@ class PeerFailed(Exception):
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback TCP port that was free a moment ago, and that nobody is given who asks for any.
+
+    One of the latter may be taken before the program that is told of it listens, or while it is started again: by a
+    connection of whatever runs beside the test.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    choice = range(_LOWEST_PORT, lowest)
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", secrets.choice(choice) if choice else 0))
+            except OSError:
+                continue
+            port: int = probe.getsockname()[1]
+            return port
 
 
 class Process(Protocol):
