@@ -1,5 +1,5 @@
-"""Set-up of all tests: how examples are searched, whether a missing peer fails, the one peer that tests of several
-folders share.
+"""Set-up of all tests: how examples are searched, whether a missing peer fails, in which process each runs, the one
+peer that tests of several folders share.
 """
 
 import os
@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 from tests.peers.engine import DockerEngine, running_engine
 from tests.peers.install import PeerUnavailable
 from tests.support import REQUIRE_PEERS_VARIABLE, require_or_skip
+
+pytest_plugins = ["tests.scheduling"]
 
 # Slow machines must not fail a property for its speed; derandomized, a run's outcome depends on the code alone.
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

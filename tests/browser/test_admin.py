@@ -67,6 +67,7 @@ def ada(browser: Browser, two_bots: Demo) -> Iterator[Page]:
         yield log_in(context, two_bots, "ada")
 
 
+@pytest.mark.quiet
 def test_a_user_is_made_sees_the_granted_bot_only_and_loses_it_live(
     browser: Browser, two_bots: Demo, page: Page
 ) -> None:

@@ -196,6 +196,7 @@ def nginx_before(demo: Demo, directory: Path) -> Iterator[str]:
         server.wait(10)
 
 
+@pytest.mark.quiet
 def test_behind_default_nginx_everything_comes_at_once(browser: Browser, demo: Demo, tmp_path: Path) -> None:
     with nginx_before(demo, tmp_path) as origin, open_tabs(browser) as context:
         page = context.new_page()

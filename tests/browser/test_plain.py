@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.house import Demo, wait_live
@@ -36,6 +37,7 @@ def test_markdown_becomes_plain_words(page: Page) -> None:
     assert dict(zip(SAID, found, strict=True)) == SAID
 
 
+@pytest.mark.quiet
 def test_odd_text_costs_little(page: Page) -> None:
     odd = ["*" * 240, "_a" * 120, "[" * 240, "![](" * 60, "`" * 240, "|-" * 120, "> " * 120, "\\" * 240, "(a(" * 80]
     took = evaluate_with(

@@ -21,12 +21,18 @@ GATEWAY_MS = 120_000
 
 
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[Gateway]:
-    gateways = Gateways()
+def gateways() -> Iterator[Gateways]:
+    """Those of this file: a gateway that is killed here resumes what ran, and would in other tests too."""
+    running = Gateways()
     try:
-        yield gateways.breakable(CURRENT)
+        yield running
     finally:
-        gateways.close()
+        running.close()
+
+
+@pytest.fixture
+def gateway(gateways: Gateways) -> Gateway:
+    return gateways.breakable(CURRENT)
 
 
 @pytest.fixture

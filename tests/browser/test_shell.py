@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.house import PHONE, Demo, open_tabs, sign_in, wait_live
@@ -193,6 +194,7 @@ def test_a_long_name_leaves_room_in_the_palette(page: Page, demo: Demo) -> None:
     assert label and whole and label["width"] > whole["width"] / 3
 
 
+@pytest.mark.quiet
 def test_the_page_is_there_in_under_a_second(page: Page, demo: Demo) -> None:
     """From the navigation to the drawn list of bots that answers to keys; the median of five."""
     times: list[float] = []

@@ -62,6 +62,7 @@ def spread(context: BrowserContext, demo: Demo, pages: list[Page], text: str) ->
     return max(ats) - min(ats)
 
 
+@pytest.mark.quiet
 def test_twelve_tabs_over_http1_share_one_stream(browser: Browser, demo: Demo) -> None:
     with open_tabs(browser) as context:
         pages = [sign_in(context, demo)]
@@ -96,6 +97,7 @@ def test_a_new_tab_knows_what_runs_and_hears_the_rest_once(browser: Browser, dem
         assert seen(second, "gap") == []
 
 
+@pytest.mark.quiet
 def test_a_tab_that_leads_is_closed(browser: Browser, demo: Demo) -> None:
     with open_tabs(browser) as context:
         pages = three_tabs(context, demo)
@@ -132,6 +134,7 @@ def stop_running(page: Page, how: str) -> None:
     )
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("how", ["frozen", "hung"])
 def test_another_tab_leads_within_two_seconds(browser: Browser, demo: Demo, how: str) -> None:
     with open_tabs(browser) as context:
@@ -174,6 +177,7 @@ def test_a_tab_that_leads_stops_running(browser: Browser, demo: Demo, how: str) 
             assert counted == dict.fromkeys(["one", "two", "three", "four"], 1)
 
 
+@pytest.mark.quiet
 def test_a_tab_that_leads_is_frozen_for_good_and_thaws(browser: Browser, demo: Demo) -> None:
     with open_tabs(browser) as context:
         pages = three_tabs(context, demo)
@@ -209,6 +213,7 @@ def test_a_tab_that_leads_is_frozen_for_good_and_thaws(browser: Browser, demo: D
         assert sorted(took)[-2] < 2
 
 
+@pytest.mark.quiet
 def test_without_locks_tabs_still_share_one_stream(browser: Browser, demo: Demo) -> None:
     with open_tabs(browser) as context:
         # As on plain HTTP by another name than localhost: Web Locks are for secure contexts.

@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from edgebotd.protocol.sse import Parser, ServerEvent
 from tests.cli.place import DEADLINE, Place
 
 
+@pytest.mark.quiet
 def test_c6_a_running_daemon_ends_the_stream_of_a_revoked_token_within_a_second(tmp_path: Path) -> None:
     place = Place(tmp_path)
     with place.demo() as (_process, printed):

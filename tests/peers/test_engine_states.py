@@ -105,6 +105,7 @@ async def test_the_states_of_a_life(breakable_engine: DockerEngine) -> None:
         await one.until("missing")
 
 
+@pytest.mark.quiet
 async def test_what_is_stopped_elsewhere_is_seen_within_two_seconds(breakable_engine: DockerEngine) -> None:
     engine = breakable_engine
     await do(engine.run, NAME, PLAIN)

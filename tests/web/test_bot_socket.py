@@ -174,6 +174,7 @@ async def rejected(address: str, headers: dict[str, str], path: str = "/ws/bots/
     return found[0]
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("how", ["token", "grant", "user", "password"])
 async def test_it_closes_within_a_second_of_a_revocation(how: str) -> None:
     async with serving() as (house, address):
@@ -213,6 +214,7 @@ async def test_nothing_is_sent_that_was_not_asked_for() -> None:
         assert quiet.cancelled_caught
 
 
+@pytest.mark.quiet
 async def test_a_stop_does_not_wait_for_sockets_that_are_closed() -> None:
     async with serving() as (house, address):
         async with opened(address, await bearer(house)) as ws:

@@ -148,6 +148,7 @@ async def test_c11_over_the_cap_200_busy_and_a_clean_end(transport: str, tmp_pat
         assert (await kept.next_json())["activity"] == "still here"
 
 
+@pytest.mark.quiet
 @every_transport
 async def test_c6_a_revoked_stream_is_told_and_ended(transport: str, tmp_path: Path, certificate: Files) -> None:
     async with open_edge(tmp_path, certificate) as edge:

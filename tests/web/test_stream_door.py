@@ -90,6 +90,7 @@ async def test_s20_over_the_cap_and_while_stopping_the_status_is_200(
         await client.rest()
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("transport", ALL_WAYS)
 @pytest.mark.parametrize("how", ["token", "session", "password", "user", "disabled"])
 async def test_c6_a_revocation_ends_the_stream_within_a_second(
@@ -131,6 +132,7 @@ async def test_c6_a_revocation_ends_the_stream_within_a_second(
         assert [info.user_id for info in edge.hub.connections()] == ["root"]
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("transport", ALL_WAYS)
 async def test_c6_a_change_of_grants_rescopes_the_stream_within_a_second(
     transport: str, tmp_path: Path, certificate: Files

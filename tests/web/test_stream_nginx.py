@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import trio
 
 from tests.hub.support import activity
@@ -48,6 +49,7 @@ async def nginx_before(edge: Edge, directory: Path) -> AsyncIterator[str]:
             await server.wait()
 
 
+@pytest.mark.quiet
 async def test_s24_behind_default_nginx_everything_arrives_at_once(tmp_path: Path) -> None:
     async with open_edge(tmp_path) as edge, nginx_before(edge, tmp_path) as path:
         heads = []
