@@ -122,3 +122,9 @@ def wait_live(page: Page) -> None:
     """Wait until a tab's line is live."""
     # A selector, because the page's policy lets nobody evaluate a script in it, Playwright's waiting included.
     page.wait_for_selector("html[data-line=live]")
+
+
+def stop_clock(page: Page) -> None:
+    """Have a tab's clock go on by `run_for` alone. An installed one goes on by itself too, while a test is slow."""
+    page.clock.install()
+    page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 1)

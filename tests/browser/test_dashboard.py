@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tests.browser.house import Demo, open_tabs, sign_in, wait_live
+from tests.browser.house import Demo, open_tabs, sign_in, stop_clock, wait_live
 from tests.browser.line import until
 
 PASSWORD = "a long enough password"
@@ -230,11 +230,11 @@ def test_a_bot_that_waits_for_pairing_shows_the_command_and_is_tried_again(page:
 
     page.route("**/api/bots/connect", lambda route: route.fulfill(status=201, json=answer))
     page.route("**/api/bots/atlas/retry", retry)
-    page.clock.install()
     page.goto(f"{demo.origin}/?connect")
     dialog = page.get_by_role("dialog", name="Connect a bot")
     dialog.get_by_label("Name").fill("Atlas")
     dialog.get_by_label("URL").fill("ws://127.0.0.1:1")
+    stop_clock(page)
     dialog.get_by_role("button", name="Connect").click()
     expect(dialog).to_contain_text("wants this device to be approved")
     expect(dialog.locator("code")).to_have_text(command)

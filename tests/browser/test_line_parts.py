@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.house import Demo, open_tabs
+from tests.browser.house import Demo, open_tabs, stop_clock
 
 _LOAD: Final = (
     "const load = (name) => import("
@@ -239,7 +239,7 @@ def test_ids_count_for_their_own_frame_and_are_passed_on_when_it_is_built_anew(b
 
 
 def test_it_stays_away_as_long_as_the_daemon_says(bare: Page) -> None:
-    bare.clock.install()
+    stop_clock(bare)
     run(
         bare,
         _SOURCES,
@@ -259,7 +259,7 @@ def test_it_stays_away_as_long_as_the_daemon_says(bare: Page) -> None:
 
 
 def test_failures_are_tried_again_later_each_time_and_at_once_when_somebody_looks(bare: Page) -> None:
-    bare.clock.install()
+    stop_clock(bare)
     run(bare, _SOURCES, "Object.assign(window, { sources, told, stream: begin() }); sources[0].breaks();")
     # The first time EventSource's own attempt is waited for.
     assert bare.evaluate("[sources.length, sources[0].readyState]") == [1, 0]
@@ -285,7 +285,7 @@ def test_failures_are_tried_again_later_each_time_and_at_once_when_somebody_look
 
 
 def test_heartbeats_that_are_missing_twice_lead_to_polling(bare: Page) -> None:
-    bare.clock.install()
+    stop_clock(bare)
     run(
         bare,
         _SOURCES,
@@ -337,7 +337,7 @@ def test_a_stream_that_is_refused_asks_whether_anybody_is_signed_in(bare: Page) 
 
 
 def test_a_burst_of_missed_events_is_counted_and_ends(bare: Page) -> None:
-    bare.clock.install()
+    stop_clock(bare)
     run(
         bare,
         """

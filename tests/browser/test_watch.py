@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Response
 
-from tests.browser.house import Demo, open_tabs, sign_in, wait_live
+from tests.browser.house import Demo, open_tabs, sign_in, stop_clock, wait_live
 from tests.browser.line import leader, leads_again, run, until
 from tests.browser.talk import add_user, connect_bot, evaluate_with, log_in
 
@@ -115,7 +115,7 @@ def test_a_bot_that_may_not_be_watched_keeps_nothing_from_the_others(browser: Br
 
 @pytest.mark.parametrize("failures", [0, 2])
 def test_requests_follow_each_other_and_the_last_word_counts(page: Page, failures: int) -> None:
-    page.clock.install()
+    stop_clock(page)
     told = evaluate_with(
         page,
         "./line/shares.js",
