@@ -90,6 +90,9 @@ class Gateway:
     """One gateway with its state directory and its fake model. Its methods block; call them from a thread.
 
     Ownership: whoever calls `start` calls `close`.
+
+    Attributes:
+        enter: the command in front of which a program runs in its network.
     """
 
     def __init__(
@@ -110,8 +113,8 @@ class Gateway:
         self.host = "127.0.0.1" if namespace is None else namespace.address
         self.model = FakeModel(folder / "model.log", delay=delay, namespace=namespace)
         self.ready_after = 0.0
-        self._enter = [] if namespace is None else namespace.enter
-        self._command: list[str | Path] = [*self._enter, installed.node, installed.entry]
+        self.enter = [] if namespace is None else namespace.enter
+        self._command: list[str | Path] = [*self.enter, installed.node, installed.entry]
         self._env = {
             "PATH": f"{installed.node.parent}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(folder / "home"),
