@@ -18,7 +18,7 @@ from edgebotd.docker.errors import EngineError, Trouble
 from edgebotd.docker.gateway import command, owner_of
 from edgebotd.docker.operations import Work
 from edgebotd.docker.profile import body
-from edgebotd.docker.redact import redact_shapes, secrets_of
+from edgebotd.docker.redact import redact_all, secrets_of
 from edgebotd.docker.spec import BOT_LABEL, INSTALLATION_LABEL, OPERATION_LABEL, Spec
 from edgebotd.errors import Conflict, Problem
 from edgebotd.protocol.docker.containers import Container
@@ -194,10 +194,7 @@ class Maker:
         """Put the last lines of a container's output into the operation's log."""
         lines: list[OutputLine] = []
         await self.engine.logs(container, lines.append, tail=LAST_LINES)
-        own = logs.Secrets()
-        for value in secrets_of(container, frozenset()):
-            own.add(value)
+        redact = redact_all(secrets_of(container, frozenset()))
         for line in sorted(lines, key=lambda line: line.at or 0)[-LAST_LINES:]:
             # Before it is cut: half a secret would not be known as one.
-            text = redact_shapes(own.redact(logs.redact(line.text)))
-            await work.log(f"| {text[:500]}")
+            await work.log(f"| {redact(line.text)[:500]}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from edgebotd import logs
@@ -40,6 +40,10 @@ _SHAPES: Final = (
 )
 
 
+# Colours and other commands to a terminal: logs have them between a name and its value, where no secret looks like one.
+_COMMAND: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+
+
 def redact_shapes(text: str) -> str:
     """Replace what looks like a secret."""
     for pattern, head in _SHAPES:
@@ -67,11 +71,16 @@ async def redactor(database: Database, bot_id: str, container: Container) -> Red
     stored = await database.read(lambda conn: rows.get(conn, bot_id))
     spec = {} if stored is None else stored.spec
     named = mapping(spec.get("secretEnvironment") or spec.get("secret_environment"))
+    return redact_all(secrets_of(container, frozenset(named)))
+
+
+def redact_all(secrets: Iterable[str]) -> Redact:
+    """Return what takes these secrets, all that the daemon knows, and what looks like one out of a line of output."""
     own = logs.Secrets()
-    for value in secrets_of(container, frozenset(named)):
-        own.add(value)
+    for secret in secrets:
+        own.add(secret)
 
     def redact(text: str) -> str:
-        return redact_shapes(own.redact(logs.redact(text)))
+        return redact_shapes(own.redact(logs.redact(_COMMAND.sub("", text))))
 
     return redact

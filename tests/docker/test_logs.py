@@ -78,6 +78,22 @@ async def test_secrets_are_out_before_anything_is_looked_for(autojump_clock: Moc
 @pytest.mark.parametrize(
     ("text", "left"),
     [
+        # As node's and pino's own writers colour an object.
+        ("{ password: \x1b[32m'correct-horse'\x1b[39m }", "{ password: '[redacted]' }"),
+        ('\x1b[35m"token"\x1b[39m: \x1b[32m"correct-horse"\x1b[39m', '"token": "[redacted]"'),
+        ("\x1b]8;;https://x\x07a link\x1b]8;;\x07 and \x1b[1;31mred\x1b[0m", "a link and red"),
+    ],
+)
+async def test_colours_hide_no_secret(autojump_clock: MockClock, text: str, left: str) -> None:
+    async with open_scout() as scout:
+        scout.engine.say(scout.container, text)
+        (line,) = await scout.docker.logs.read("scout", 5, Wanted())
+        assert line.text == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
         ("Authorization: Bearer abc.def-123", "Authorization: Bearer [redacted]"),
         ('{"authorization": "Basic dXNlcjpwYXNz"}', '{"authorization": "Basic [redacted]"}'),
         ("using sk-proj-abcdefghijklmnop now", "using [redacted] now"),
