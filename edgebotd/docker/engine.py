@@ -77,6 +77,10 @@ class Engine:
         self._transport.prefix = f"/v{agreed.api}"
         return agreed
 
+    async def processors(self) -> int | None:
+        """Return how many processors its machine has: Docker makes no container that may take more. None: untold."""
+        return integer(mapping(await self._json("GET", "/info")).get("NCPU")) or None
+
     async def disk_use(self) -> Mapping[str, Any]:
         """Return `GET /system/df`: images, containers and volumes with their sizes."""
         return mapping(await self._json("GET", "/system/df", seconds=SLOW_SECONDS))

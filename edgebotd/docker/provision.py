@@ -6,6 +6,7 @@ out what of it is done, and each undo takes away what its own operation made, no
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
@@ -125,7 +126,7 @@ class Provisioning(Operating):
     async def _validate(self, work: Work) -> None:
         request = _request(work)
         await self._check(request)
-        await self._maker.engine.ping()
+        await work.keep(cpus=await self._cpus(request))
         await work.log(f"{request.id} is to be made from {request.image}.")
 
     async def _check(self, request: ProvisionRequest) -> None:
@@ -149,6 +150,15 @@ class Provisioning(Operating):
             raise Conflict("host_network", f"Name '{request.id}' in docker.host_network in the settings first.")
         if self._containers.engine is None:
             self._containers.usable()  # raises, with what to do
+
+    async def _cpus(self, request: ProvisionRequest) -> float:
+        """Return how many processors it gets: what the settings say is meant for machines that have as many."""
+        asked, most = request.limits.cpus, await self._maker.engine.processors() or math.inf
+        if asked is None:
+            return min(self._settings.cpus, most)
+        if asked > most:
+            raise Invalid(f"limits: {asked:g} processors are asked for, and the engine's machine has {most}.")
+        return asked
 
     def _limits(self, request: ProvisionRequest) -> Limits:
         ours, asked = self._settings, request.limits
@@ -192,7 +202,7 @@ class Provisioning(Operating):
             pinned=work.made["pinned"],
             port=work.made["port"],
             network="host" if request.network == "host" else "bridge",
-            limits=self._limits(request),
+            limits=self._limits(request).model_copy(update={"cpus": work.made["cpus"]}),
             volumes=(Volume(name=work.made["volume"], path=STATE_PATH),),
             environment=request.environment,
             secret_environment=request.secret_environment,

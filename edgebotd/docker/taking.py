@@ -84,7 +84,10 @@ class Taking:
         container = await engine.inspect(stored.name)
         image = await engine.image(container.image_id)
         around = await look_around(engine, container)
-        return plan(container, image, bot_id=stored.bot_id, settings=self._settings, around=around)
+        # A limit that the container does not have comes from the settings, which may be meant for a larger machine.
+        most = await engine.processors() or self._settings.cpus
+        settings = self._settings.model_copy(update={"cpus": min(self._settings.cpus, most)})
+        return plan(container, image, bot_id=stored.bot_id, settings=settings, around=around)
 
 
 def _told(found: Plan) -> TakeOverPlan:

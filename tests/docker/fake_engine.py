@@ -39,6 +39,7 @@ class FakeEngine(FakeStore):
         self.contents: dict[str, bytes] = {}
         self.pull_error: EngineError | None = None
         self.pull_seconds = 1.0
+        self.cpus: int | None = 4
         self.exec_answers: list[ExecResult] = []
         self._nursery = nursery
         self._clock = clock
@@ -149,6 +150,11 @@ class FakeEngine(FakeStore):
         return EngineVersion("20.10.24", "1.41", "Docker", "linux", "amd64")
 
     @override
+    async def processors(self) -> int | None:
+        await self._asked("info")
+        return self.cpus
+
+    @override
     async def disk_use(self) -> Mapping[str, Any]:
         await self._asked("df")
         return {"Images": [], "Containers": [], "Volumes": []}
@@ -187,6 +193,8 @@ class FakeEngine(FakeStore):
         await self._asked("create", name)
         if any(one.name == name for one in self.all.values()):
             raise EngineError(CONFLICT, f'Conflict. The container name "/{name}" is already in use.')
+        if self.cpus is not None and body["HostConfig"]["NanoCpus"] > self.cpus * 1_000_000_000:
+            raise EngineError(REFUSED, f"Range of CPUs is from 0.01 to {self.cpus}.00")
         return self.add(name, body).id
 
     @override

@@ -38,7 +38,7 @@ async def test_what_is_lost_is_accepted_word_for_word(autojump_clock: MockClock)
         assert stored.spec["environment"] == {"TZ": "Europe/Vienna"}
         # Nothing but looking was done to the container.
         asked = house.engine.calls[calls:]
-        assert all(call.startswith(("image", "list")) for call in asked), asked
+        assert all(call.startswith(("image", "info", "list")) for call in asked), asked
         assert (await taking.plan("atlas")).taken
         assert (await taking.take("atlas", TakeOverRequest())).taken
         begun = await house.docker.recreating.begin("atlas", ACTOR)
@@ -47,6 +47,17 @@ async def test_what_is_lost_is_accepted_word_for_word(autojump_clock: MockClock)
         made = house.engine.named("claw").body
         assert made["HostConfig"]["CapDrop"] == ["ALL"] and "TZ=Europe/Vienna" in made["Env"]
         assert {"Type": "volume", "Source": "claw", "Target": "/home/node/.openclaw"} in made["HostConfig"]["Mounts"]
+
+
+async def test_one_without_limits_gets_at_most_the_processors_of_its_machine(autojump_clock: MockClock) -> None:
+    async with open_house() as house:
+        await adopted(house)
+        house.engine.cpus = 1
+        plan = await house.docker.taking.plan("atlas")
+        await house.docker.taking.take("atlas", TakeOverRequest(accepted=plan.loses))
+        done = await house.docker.operations.wait((await house.docker.recreating.begin("atlas", ACTOR)).id)
+        assert done.state == "succeeded", await house.lines(done)
+        assert house.engine.named("claw").body["HostConfig"]["NanoCpus"] == 1_000_000_000
 
 
 async def test_what_has_to_be_done_first_is_said(autojump_clock: MockClock) -> None:
