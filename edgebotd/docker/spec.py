@@ -15,7 +15,9 @@ GATEWAY_PORT: Final = 18789
 STATE_PATH: Final = "/home/node/.openclaw"
 """Where OpenClaw's image keeps its state, its configuration and its workspace."""
 
-EnvironmentName = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]{0,127}$")]
+ENVIRONMENT_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+"""Small letters too: of http_proxy some programs know no other spelling."""
+EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_NAME_PATTERN)]
 SecretName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 EnvironmentText = Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")]
 VolumeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{1,127}$")]

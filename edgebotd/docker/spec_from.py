@@ -17,13 +17,13 @@ from edgebotd.docker.answers import Image
 from edgebotd.docker.gateway import has_secret, looks_secret
 from edgebotd.docker.looks import address_of, config_paths, environment_of, gateway_port, has_host_network
 from edgebotd.docker.profile import ENVIRONMENT
-from edgebotd.docker.spec import GATEWAY_PORT, Limits, Spec, Volume
+from edgebotd.docker.spec import ENVIRONMENT_NAME_PATTERN, GATEWAY_PORT, Limits, Spec, Volume
 from edgebotd.docker.violations import INSIDE, Around, Mount, allowed_mounts, mounts_of, ports_of, violations
 from edgebotd.protocol.docker.containers import Container
 from edgebotd.protocol.docker.images import BadReference, parse_reference
 from edgebotd.protocol.fields import integer, mapping, string, strings
 
-_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,127}")
+_NAME: Final = re.compile(ENVIRONMENT_NAME_PATTERN)
 _SECRET_OPTION: Final = re.compile(r"--?[\w-]*(?:token|password|secret|api-?key)", re.IGNORECASE)
 _USUAL_NETWORKS: Final = frozenset({"bridge", "host", "podman", "none"})
 

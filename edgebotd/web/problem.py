@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from edgebotd.docker.spec import ENVIRONMENT_NAME_PATTERN
 from edgebotd.errors import Invalid, Problem
 from edgebotd.events import BOT_ID_PATTERN, CONVERSATION_ID_PATTERN
 
@@ -49,6 +50,7 @@ def headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:
 
 _PATTERNS: Final = {
     BOT_ID_PATTERN: "must be 1 to 32 characters of a-z, 0-9 and -, not beginning with -",
+    ENVIRONMENT_NAME_PATTERN: "must be 1 to 128 letters of a-z, A-Z, digits and _, not beginning with a digit",
     CONVERSATION_ID_PATTERN: "must be the id of a conversation, c_ and 20 characters of a-z and 0-9",
 }
 
@@ -70,13 +72,15 @@ def _words(one: ErrorDetails) -> str:
     return message
 
 
+def _path(one: ErrorDetails) -> str:
+    # pydantic's mark of a key that is wrong, after the key itself.
+    return ".".join(str(step) for step in one["loc"] if step != "[key]")
+
+
 def of_validation(error: ValidationError) -> Invalid:
     """Return the refusal of a body or query that is not of its model: where and what, never the value itself."""
     mistakes = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [
-        {"path": ".".join(str(step) for step in one["loc"])[:MAX_TEXT], "message": _words(one)[:MAX_TEXT]}
-        for one in mistakes[:MAX_TOLD]
-    ]
+    told = [{"path": _path(one)[:MAX_TEXT], "message": _words(one)[:MAX_TEXT]} for one in mistakes[:MAX_TOLD]]
     first = told[0]
     where = f"{first['path']}: " if first["path"] else ""
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""

@@ -113,7 +113,7 @@ def test_no_settings_give_a_bot_the_engine(folder: str) -> None:
         made(settings=settings)
 
 
-NAMES = st.from_regex(r"[A-Z_][A-Z0-9_]{0,20}", fullmatch=True)
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
 SECRET_NAMES = st.sampled_from(["one", "two-2"])
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 PATHS = st.lists(st.from_regex(r"[a-z][a-z. =:,-]{0,6}", fullmatch=True), min_size=1, max_size=3).map(

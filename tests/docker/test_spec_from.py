@@ -32,16 +32,22 @@ def planned(name: str, settings: DockerSettings | None = None, image: Image = IM
     return plan(container, image, bot_id="atlas", settings=settings or DockerSettings(), around=Around())
 
 
+OWN = ["PATH=/bin:/usr/bin", "TZ=Europe/Vienna", "http_proxy=http://proxy:3128"]
+
+
 def test_what_a_container_has_of_its_own_is_kept() -> None:
-    found = planned("loopback", Config__Env=["PATH=/bin:/usr/bin", "TZ=Europe/Vienna"], Config__Cmd=["openclaw", "x"])
+    found = planned("loopback", Config__Env=OWN, Config__Cmd=["openclaw", "x"])
     assert found.obstacles == () and found.spec is not None
     spec = found.spec
     assert (spec.image, spec.pinned) == ("ghcr.io/openclaw/openclaw:2026.9.6", DIGEST)
     assert spec.volumes == (Volume(name="claw-state", path="/home/node/.openclaw"),)
-    assert spec.environment == {"TZ": "Europe/Vienna"} and spec.command == ("openclaw", "x")
+    assert spec.environment == {"TZ": "Europe/Vienna", "http_proxy": "http://proxy:3128"} and spec.command == (
+        "openclaw",
+        "x",
+    )
     assert spec.limits.memory_bytes == 2147483648 and spec.limits.pids == 512
     assert "the volume claw-state at /home/node/.openclaw" in found.keeps
-    assert "of the environment TZ" in found.keeps
+    assert "of the environment TZ, http_proxy" in found.keeps
     made = body(spec, bot_id="atlas", installation="i", operation_id="o", settings=DockerSettings(), secrets={})
     assert made["Cmd"] == ["openclaw", "x"] and "TZ=Europe/Vienna" in made["Env"]
     ports = inspection("loopback").raw["NetworkSettings"]["Ports"]["18789/tcp"]
@@ -56,13 +62,13 @@ def test_what_is_lost_is_said() -> None:
 
 
 def test_secrets_are_kept_by_name_alone() -> None:
-    environment = ["OPENCLAW_GATEWAY_TOKEN=hidden-1", "PROXY=http://u:hidden-2@proxy:1", "lower=hidden-3"]
+    environment = ["OPENCLAW_GATEWAY_TOKEN=hidden-1", "PROXY=http://u:hidden-2@proxy:1", "a.b=hidden-3"]
     settings = DockerSettings(secrets={"openclaw-gateway-token": Path("/etc/token")})
     found = planned("loopback", settings, Config__Env=environment)
     assert found.spec is not None and found.spec.environment == {}
     assert found.spec.secret_environment == {"OPENCLAW_GATEWAY_TOKEN": "openclaw-gateway-token"}
     assert any("proxy = FILE" in text for text in found.loses) and any(
-        "environment's lower" in text for text in found.loses
+        "environment's a.b" in text for text in found.loses
     )
     assert "hidden" not in repr(found)
     secrets = {"openclaw-gateway-token": SecretStr("x")}

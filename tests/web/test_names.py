@@ -56,3 +56,15 @@ def test_any_other_name_is_fine(model: type[BaseModel], field: str, rest: dict[s
 def test_a_mount_is_one_line(mount: str) -> None:
     with pytest.raises(ValidationError):
         DockerSettings(mounts={"claw": (mount,)})
+
+
+@pytest.mark.parametrize("name", ["9", "a-b", "A=B", "", "A" * 129])
+def test_a_name_that_is_no_variables_is_refused_in_words(name: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        ProvisionRequest.model_validate({"id": "claw", "environment": {name: "x"}})
+    words = "must be 1 to 128 letters of a-z, A-Z, digits and _, not beginning with a digit"
+    assert of_validation(refused.value).detail == f"environment.{name}: {words}"
+
+
+def test_a_variables_name_may_have_small_letters() -> None:
+    ProvisionRequest.model_validate({"id": "claw", "environment": {"http_proxy": "http://proxy:3128"}})

@@ -47,7 +47,7 @@ export default {
   "make.bad.memory": "Mindestens {n} MiB.",
   "make.bad.cpus": "Mindestens 0.01, etwa 1.5.",
   "make.bad.pids": "Eine ganze Zahl, mindestens {n}.",
-  "make.bad.variable": "Der Name einer Variable hat Großbuchstaben, Ziffern und _.",
+  "make.bad.variable": "Der Name einer Variable hat Buchstaben von a bis z, Ziffern und _ und beginnt mit keiner Ziffer.",
   "make.bad.twice": "{name} steht zweimal da.",
   "make.bad.noSecret": "Wähle, welches Geheimnis es ist.",
   "make.bad.secret": "Das sieht nach einem Geheimnis aus, das nicht offen gespeichert wird. Gib es als Geheimnis an.",

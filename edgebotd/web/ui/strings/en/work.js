@@ -47,7 +47,7 @@ export default {
   "make.bad.memory": "At least {n} MiB.",
   "make.bad.cpus": "At least 0.01, such as 1.5.",
   "make.bad.pids": "A whole number, at least {n}.",
-  "make.bad.variable": "A variable's name has capital letters, digits and _.",
+  "make.bad.variable": "A variable's name has letters from a to z, digits and _, and begins with no digit.",
   "make.bad.twice": "{name} is there twice.",
   "make.bad.noSecret": "Choose which secret it is.",
   "make.bad.secret": "This looks like a secret, which is not kept as a plain value. Give it as a secret.",
