@@ -312,7 +312,8 @@ class Operations:
                     if not exc.passing:
                         return exc.detail
                     if away is None:
-                        await work.log(f"{exc.detail} It is tried again.")
+                        # Before the reason: that may end with a command to type.
+                        await work.log(f"It is tried again, once the engine does its part: {exc.detail}")
                     away = exc
                 except EdgebotdError as exc:
                     if isinstance(exc, (DatabaseError, StoreBusy)):

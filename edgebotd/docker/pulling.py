@@ -114,7 +114,7 @@ async def _pull(
             failed = exc if exc.passing else _with_name(exc, reference)
         over.set()
 
-    await say(f"{reference} is pulled.")
+    await say(f"{reference} is being pulled.")
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pull, name=f"pull {reference}")

@@ -163,6 +163,6 @@ def _spec(stored: StoredContainer) -> Spec:
         raise Conflict(
             "no_spec",
             f"The container '{stored.name}' was not made by edgebotd, which does not know what to make it from."
-            " Recreate it with what made it, or take it over first: edgebotd bots take-over",
+            f" Recreate it with what made it, or take it over first: edgebotd bots take-over {stored.bot_id}",
         )
     return Spec.model_validate(stored.spec)

@@ -139,7 +139,7 @@ class Upgrading(Operating):
             raise Conflict(
                 "no_spec",
                 f"The container '{stored.name}' was not made by edgebotd, which does not know what to make it from."
-                " Upgrade it with what made it.",
+                f" Upgrade it with what made it, or take it over first: edgebotd bots take-over {bot_id}",
             )
         return stored, Spec.model_validate(stored.spec)
 

@@ -114,7 +114,7 @@ async def test_an_engine_that_is_away_for_a_while_is_waited_for_and_told_of_once
         assert operation.state == "succeeded"
         assert [text for _, text in await bench.lines(operation)] == [
             "begins",
-            "The engine is away. It is tried again.",
+            "It is tried again, once the engine does its part: The engine is away.",
         ]
 
 

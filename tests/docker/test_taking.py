@@ -6,6 +6,7 @@ import pytest
 from trio.testing import MockClock
 
 from edgebotd.docker.taking import TakeOverRequest
+from edgebotd.docker.upgrade import UpgradeRequest
 from edgebotd.errors import Conflict, Problem
 from edgebotd.store import containers as rows
 from tests.docker.test_adopt import House, open_house
@@ -24,8 +25,10 @@ async def test_what_is_lost_is_accepted_word_for_word(autojump_clock: MockClock)
     async with open_house() as house:
         await adopted(house)
         taking, calls = house.docker.taking, len(house.engine.calls)
-        with pytest.raises(Conflict, match="take it over first"):
+        with pytest.raises(Conflict, match="take it over first: edgebotd bots take-over atlas"):
             await house.docker.recreating.begin("atlas", ACTOR)
+        with pytest.raises(Conflict, match="take it over first: edgebotd bots take-over atlas"):
+            await house.docker.upgrading.begin("atlas", UpgradeRequest(), ACTOR)
         plan = await taking.plan("atlas")
         assert not plan.taken and plan.obstacles == () and "hidden" not in plan.model_dump_json()
         assert any("ANTHROPIC_API_KEY" in text for text in plan.loses)
