@@ -8,6 +8,7 @@ from typing import Final
 from edgebotd.events import BotState, ContainerStatus
 
 STOPPED: Final = "Its container is stopped."
+LOOPED: Final = "Its container ended by itself again and again, and is left stopped until somebody starts it."
 WORDS: Final = {
     "exited": STOPPED,
     "created": "Its container was made, and has not been started.",
@@ -43,6 +44,7 @@ def with_container(connection: Status, container: ContainerStatus | None) -> Sta
         return Status(BotState.STARTING, container.since_at, "container_starting", detail, "engine")
     if container.state not in WORDS:
         return connection
-    detail = " ".join(filter(None, (WORDS[container.state], container.detail)))
+    words = LOOPED if container.crash_loop and container.state == "exited" else WORDS[container.state]
+    detail = " ".join(filter(None, (words, container.detail)))
     state = BotState.DISCONNECTED if container.state in ("paused", "stopping") else BotState.STOPPED
     return Status(state, container.since_at, f"container_{container.state}", detail, "engine")

@@ -73,6 +73,12 @@ def test_the_words_of_a_container_are_told_with_the_reason() -> None:
     assert (told.detail, told.since_at) == ("Its container is stopped. It ended with exit code 3.", 5)
 
 
+def test_a_container_that_is_left_stopped_for_its_crashes_says_so() -> None:
+    looped = container("exited", detail="It ended with exit code 3.", crash_loop=True)
+    told = with_container(Status(BotState.DISCONNECTED, 1), looped)
+    assert told.detail is not None and told.detail.startswith("Its container ended by itself again and again")
+
+
 async def test_a_container_that_becomes_ready_is_tried_at_once(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with open_house(tmp_path, prepare=lambda c: setattr(c, "refuse", AWAY)) as house:
         bots = gateways(house)
