@@ -26,6 +26,7 @@ from edgebotd.config.values import (
     Name,
     Network,
     Origin,
+    Ports,
     Seconds,
     SocketPath,
     Words,
@@ -182,7 +183,7 @@ class DockerSettings(Section):
     """Processors of a new bot's container."""
     pids: Count = 512
     """Processes and threads of a new bot's container."""
-    ports: Annotated[str, Field(pattern=r"^[0-9]{1,5}-[0-9]{1,5}$")] = "18900-19899"
+    ports: Ports = "18900-19899"
     """Ports of 127.0.0.1 for the gateways of new bots."""
     drain_seconds: Seconds = 330
     """How long a bot that is stopped may take to end its runs before it is killed."""

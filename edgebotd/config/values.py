@@ -96,6 +96,18 @@ def _socket_path(path: Path) -> Path:
     return path
 
 
+def _mount(text: str) -> str:
+    if not re.fullmatch(r"/[^:\x00-\x1f\x7f]+:/[^:\x00-\x1f\x7f]+(:ro)?", text):
+        raise ValueError("must be FOLDER:PLACE or FOLDER:PLACE:ro, both in full and neither of them / itself")
+    return text
+
+
+def _ports(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,5}-[0-9]{1,5}", text, re.ASCII):
+        raise ValueError("must be FIRST-LAST out of 1-65535, such as 18900-19899")
+    return text
+
+
 def _words(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be blank")
@@ -110,7 +122,8 @@ Bytes = Annotated[int, Field(strict=True, ge=1024)]
 Flag = Annotated[bool, Field(strict=True)]
 Words = Annotated[str, AfterValidator(_words)]
 Name = Annotated[str, AfterValidator(_words), AfterValidator(without_controls)]
-Mount = Annotated[str, Field(pattern=r"^/[^:\x00-\x1f\x7f]+:/[^:\x00-\x1f\x7f]+(:ro)?$")]
+Mount = Annotated[str, AfterValidator(_mount)]
+Ports = Annotated[str, AfterValidator(_ports)]
 Address = Annotated[str, AfterValidator(_address)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -62,6 +63,20 @@ def test_values_of_the_wrong_kind_are_told_in_words(file: Path) -> None:
         "may hold letters, digits, _ and - only, and must not be empty",
         "must be text in quotes",
     ]
+
+
+@pytest.mark.parametrize("mount", ["/:/x", "notes:/x", "/srv/notes", "/srv/notes:/x:rw", "/srv:/x\ny"])
+def test_a_folder_for_a_bot_is_refused_in_words(file: Path, mount: str) -> None:
+    file.write_text(f"[docker]\nmounts = {{ a = [{json.dumps(mount)}] }}\n")
+    (line,) = _problems(file)
+    assert line.endswith("must be FOLDER:PLACE or FOLDER:PLACE:ro, both in full and neither of them / itself")
+
+
+@pytest.mark.parametrize("ports", ["18900", "a-b", "0-5", "9-1", "1-99999"])
+def test_ports_are_refused_in_words(file: Path, ports: str) -> None:
+    file.write_text(f'[docker]\nports = "{ports}"\n')
+    (line,) = _problems(file)
+    assert line.endswith("docker.ports: must be FIRST-LAST out of 1-65535, such as 18900-19899")
 
 
 def test_without_any_source_there_are_the_defaults() -> None:
