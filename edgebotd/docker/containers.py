@@ -29,6 +29,10 @@ Source = Literal["event", "list", "call"]
 NO_ENGINE: Final = (
     "No container engine was found. Install Docker or Podman, or name its socket as docker.socket in the settings."
 )
+ENGINE_OFF: Final = (
+    "Containers are turned off in the settings. Name the container engine's socket as docker.socket there, or take"
+    ' "off" away, and restart edgebotd.'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Containers:
     Args:
         publish: takes each change, for everybody.
         installation: whose labels count; another edgebotd's containers on the same engine are strangers.
+        no_engine: why there is none, where there is none, and what to do.
     """
 
     def __init__(
@@ -69,12 +74,14 @@ class Containers:
         *,
         installation: str,
         now: Callable[[], int],
+        no_engine: str = NO_ENGINE,
     ) -> None:
         self.engine = engine
+        self.no_engine = no_engine
         self._publish = publish
         self._installation = installation
         self.now = now
-        none = EngineStatus(state="none", detail=NO_ENGINE, since_at=now())
+        none = EngineStatus(state="none", detail=no_engine, since_at=now())
         self._engine_status = none if engine is None else EngineStatus(state="unknown", since_at=now())
         self._known: dict[str, Container] = {}
         self._told: dict[str, tuple[Source, int, int]] = {}
@@ -133,7 +140,7 @@ class Containers:
     def usable(self) -> Engine:
         """Return the engine. Raises `EngineError` where there is none or it is away, saying what to do."""
         if self.engine is None:
-            raise EngineError(Trouble.NONE, NO_ENGINE)
+            raise EngineError(Trouble.NONE, self.no_engine)
         status = self._engine_status
         if status.state in ("down", "frozen"):
             raise EngineError(

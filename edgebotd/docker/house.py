@@ -16,7 +16,7 @@ from edgebotd.docker.adopt import Adopting
 from edgebotd.docker.bots import Bots
 from edgebotd.docker.breaker import Breaker
 from edgebotd.docker.candidates import Candidates
-from edgebotd.docker.containers import Change, Containers
+from edgebotd.docker.containers import ENGINE_OFF, NO_ENGINE, Change, Containers
 from edgebotd.docker.drift import Drift
 from edgebotd.docker.engine import Engine, open_engine
 from edgebotd.docker.follow import Follower
@@ -119,7 +119,13 @@ async def open_docker(
         if engine is None and socket is not None:
             engine = await stack.enter_async_context(open_engine(socket, check=partial(check_body, settings=settings)))
         nursery = await stack.enter_async_context(trio.open_nursery())
-        containers = Containers(engine, lambda status: hub.publish(ALL, status), installation=installation, now=now)
+        containers = Containers(
+            engine,
+            lambda status: hub.publish(ALL, status),
+            installation=installation,
+            now=now,
+            no_engine=ENGINE_OFF if settings.socket == "off" else NO_ENGINE,
+        )
         containers.subscribe(lambda change: _tell_bot(bots, change))
         seen = await database.read(rows.last_seen)
         for stored in await _bound(database, bots, named, now()):

@@ -14,7 +14,6 @@ from typing import Any, Final, Literal
 
 import trio
 
-from edgebotd.docker.containers import NO_ENGINE
 from edgebotd.docker.engine import Engine
 from edgebotd.docker.errors import EngineError, Trouble
 from edgebotd.docker.operations import Note, Step, Work
@@ -163,7 +162,7 @@ class Lifecycle(Operating):
         if self._containers.name_of(bot_id) is None:
             todo = "Adopt one, or name it in the settings as bots.<id>.container."
             if self._containers.engine is None:
-                todo = NO_ENGINE  # which has to be there first
+                todo = self._containers.no_engine  # which has to be there first
             raise Problem(404, "no_container", f"No container of this bot is known. {todo}")
         self._containers.usable()
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from edgebotd.config import DockerSettings
 from edgebotd.docker.answers import Image
 from edgebotd.docker.errors import EngineError
 from edgebotd.docker.images import MEASURED_FOR_SECONDS
@@ -16,11 +17,12 @@ from edgebotd.errors import Conflict, Invalid, NotFound
 from edgebotd.store import containers as rows
 from edgebotd.store import operations
 from edgebotd.store.containers import StoredContainer
-from edgebotd.store.database import Transaction
+from edgebotd.store.database import Transaction, open_database
 from edgebotd.store.operations import Operation
 from tests.docker.fake_store import DIGEST
-from tests.docker.house import INSTALLATION
+from tests.docker.house import INSTALLATION, docker_on
 from tests.docker.scout import NAME, Scout, open_scout
+from tests.web.house import Clock, open_hub_on
 
 BOT_IMAGE = "sha256:" + "a" * 64
 FREE = Image("sha256:" + "b" * 64, ("free:1", "free:2"), (f"free@{DIGEST}",), 5000, 1, {})
@@ -108,6 +110,16 @@ async def test_without_an_engine_it_is_said(autojump_clock: MockClock) -> None:
         for ask in (scout.docker.images.rows, scout.docker.images.disk):
             with pytest.raises(EngineError, match="No container engine was found"):
                 await ask()
+
+
+async def test_an_engine_that_the_settings_turn_off_is_not_to_be_installed() -> None:
+    clock = Clock()
+    async with open_database(None) as database, open_hub_on(database, clock) as hub:
+        async with docker_on(database, hub, clock, settings=DockerSettings(socket="off")) as docker:
+            told = docker.containers.engine_status.detail
+            assert told is not None and told.startswith("Containers are turned off in the settings.")
+            with pytest.raises(EngineError, match="turned off"):
+                await docker.images.rows()
 
 
 async def test_the_disk_is_measured_once_for_all_who_ask(
