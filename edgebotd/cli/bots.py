@@ -12,7 +12,7 @@ from edgebotd.cli import containers
 from edgebotd.cli.adopt import adopt, take_over
 from edgebotd.cli.output import age, clean, json_option, note, print_fields, print_items, print_json, size
 from edgebotd.cli.provision import create, recreate, upgrade
-from edgebotd.cli.status import BOT_HEADS, bot_row
+from edgebotd.cli.status import BOT_HEADS, NO_BOTS, bot_row
 from edgebotd.cli.target import Target
 
 
@@ -34,7 +34,7 @@ def list_bots(target: Target, as_json: bool) -> None:
     """List bots with their state. --json prints one bot a line."""
     with target.client() as client:
         items = client.get("/api/bots")["items"]
-    print_items(items, as_json, BOT_HEADS, bot_row, empty="No bots yet. `edgebotd bots connect` adds one.")
+    print_items(items, as_json, BOT_HEADS, bot_row, empty=NO_BOTS)
 
 
 @bots.command()

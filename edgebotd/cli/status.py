@@ -13,6 +13,10 @@ from edgebotd.cli.output import age, clean, json_option, print_fields, print_jso
 from edgebotd.cli.target import Target
 
 BOT_HEADS = ("BOT", "KIND", "STATE", "SINCE", "DOING", "NOTE")
+NO_BOTS = (
+    "No bots yet. `edgebotd bots create` makes one with a container, `bots adopt` finds gateways that run here, and"
+    " `bots connect` takes an address."
+)
 
 
 def bot_row(bot: Mapping[str, Any]) -> tuple[object, ...]:
@@ -49,7 +53,7 @@ def status(target: Target, as_json: bool) -> None:
             value = [f"{job['job']} {job['state']}" + _more(job.get("detail")) for job in value]
         click.echo(clean(f"{name}: {_short(value)}"))
     click.echo()
-    print_table(BOT_HEADS, map(bot_row, answer["bots"]), empty="No bots yet. `edgebotd bots connect` adds one.")
+    print_table(BOT_HEADS, map(bot_row, answer["bots"]), empty=NO_BOTS)
 
 
 def _more(detail: str | None) -> str:

@@ -78,6 +78,12 @@ def test_lists_are_aligned_tables_and_json_is_one_object_a_line(command: Command
     assert [bot["botId"] for bot in printed] == ["atlas", "日本"]
 
 
+def test_where_there_is_no_bot_each_way_to_one_is_named(command: Command, script: Script) -> None:
+    script.answers["GET", "/api/bots"] = (200, {"items": []})
+    said = command("bots", "list").stderr
+    assert all(f"`{way}`" in said for way in ("edgebotd bots create", "bots adopt", "bots connect"))
+
+
 def test_a_refusal_is_its_sentence_and_exit_code_one(command: Command, script: Script) -> None:
     script.answers["GET", "/api/bots/nova"] = (404, {"detail": "No such bot.", "code": "not_found"})
     result = command("bots", "show", "nova")
