@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from edgebotd.config.positions import Key
-from edgebotd.config.settings import Section, Settings
+from edgebotd.config.section import Section
+from edgebotd.config.settings import Settings
 from edgebotd.config.sources import Given, Sources, dotted
 
 Origin = Literal["default", "file", "environment", "flag"]

@@ -22,7 +22,8 @@ from edgebotd.config.credentials import (
     read_secret_file,
 )
 from edgebotd.config.positions import Key
-from edgebotd.config.settings import BotSettings, Section, Settings, default_socket, default_state_dir
+from edgebotd.config.section import Section
+from edgebotd.config.settings import BotSettings, Settings, default_socket, default_state_dir
 from edgebotd.config.sources import Finding, Layers, find_file, read_environment, read_file, read_flags
 from edgebotd.config.values import BotId
 from edgebotd.errors import EdgebotdError

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
 from typing_extensions import override
 
+from edgebotd.config.providers import AccountsSettings, CredentialName, ProviderId, ProviderSettings
+from edgebotd.config.section import Contradiction, Section
 from edgebotd.config.sources import Sources
 from edgebotd.config.values import (
     MIB,
@@ -35,9 +37,6 @@ from edgebotd.config.values import (
     parse_address,
 )
 
-Contradiction = tuple[str, str]
-"""A key and what is wrong with it beside the others."""
-
 
 def default_state_dir(env: Mapping[str, str]) -> Path:
     """Return where state is kept when nobody says: systemd's StateDirectory=, else the XDG state directory."""
@@ -51,16 +50,6 @@ def default_socket(env: Mapping[str, str]) -> Path:
     """Return the unix socket for local admins: in the user's runtime directory, where there is one, else in /run."""
     runtime = env.get("XDG_RUNTIME_DIR")
     return Path(runtime, "edgebotd.sock") if runtime else Path("/run/edgebotd.sock")
-
-
-class Section(BaseModel):
-    """A table of the file: closed, immutable; errors never show the value, which may be a secret."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
-
-    def contradictions(self) -> Iterator[Contradiction]:
-        """Yield what is wrong between keys of this section that are each right on their own."""
-        yield from ()
 
 
 class ServerSettings(Section):
@@ -197,9 +186,9 @@ class DockerSettings(Section):
     """Bots that are provisioned at the same time; further ones wait."""
     host_network: tuple[BotId, ...] = ()
     """Bots whose container may use the host's network."""
-    mounts: dict[BotId, tuple[Mount, ...]] = {}
+    mounts: dict[BotId, tuple[Mount, ...]] = Field(default_factory=dict)
     """Folders of this machine that a bot's container may have: "/srv/notes:/notes:ro"."""
-    secrets: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")], FilePath] = {}
+    secrets: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")], FilePath] = Field(default_factory=dict)
     """Names for files with secrets, which a bot's environment may refer to."""
 
     @property
@@ -239,7 +228,7 @@ class BotSettings(Section):
     """The gateway's token or the API key. Better in a file of its own or a systemd credential:"""
     token_file: FilePath | None = None
     """File that holds the token, readable by its owner only."""
-    token_credential: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,255}$")] | None = None
+    token_credential: CredentialName | None = None
     """Name of the systemd credential that holds the token."""
     agent_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "main"
     """openclaw: which agent of the gateway."""
@@ -298,7 +287,9 @@ class Settings(Section):
     people: PeopleSettings = PeopleSettings()
     docker: DockerSettings = DockerSettings()
     logging: LoggingSettings = LoggingSettings()
-    bots: dict[BotId, BotSettings] = {}
+    accounts: AccountsSettings = AccountsSettings()
+    providers: dict[ProviderId, ProviderSettings] = Field(default_factory=dict)
+    bots: dict[BotId, BotSettings] = Field(default_factory=dict)
     _sources: Sources = PrivateAttr(default_factory=Sources)
 
     @property

@@ -1,0 +1,219 @@
+"""The vault: which logins there are, and their secrets, sealed. Nothing else opens them.
+
+A login changes by comparing and swapping its generation and claim (`store/profiles.py`), so that of two writers with
+the same old state one is told that it came too late. `Vault.subscribe` hears of each change after it is durable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeVar
+
+import trio
+
+from edgebotd.accounts.cipher import Cipher
+from edgebotd.accounts.secrets import Login
+from edgebotd.errors import NotFound
+from edgebotd.store import profiles as rows
+from edgebotd.store.database import Database
+from edgebotd.store.profiles import Profile
+from edgebotd.store.writer import Transaction
+
+T = TypeVar("T")
+
+_CHECK: Final = "the vault"
+
+Note = Callable[[sqlite3.Connection, str, Profile], None]
+"""Writes what belongs into the same transaction, such as an audit entry: action and profile."""
+
+
+class Vault:
+    """From `load_vault`; there is nothing to close. Profiles are held in memory too; their secrets are not."""
+
+    def __init__(self, database: Database, cipher: Cipher, now: Callable[[], int]) -> None:
+        self._database = database
+        self._cipher = cipher
+        self._now = now
+        self._profiles: dict[str, Profile] = {}
+        self._bots: Mapping[str, tuple[str, ...]] = {}
+        self._told: list[Callable[[str], None]] = []
+
+    def all(self) -> list[Profile]:
+        """Return all profiles, by id."""
+        return [self._profiles[profile_id] for profile_id in sorted(self._profiles)]
+
+    def get(self, profile_id: str) -> Profile:
+        """Return one.
+
+        Raises:
+            NotFound: there is none.
+        """
+        if (profile := self._profiles.get(profile_id)) is None:
+            raise NotFound("login", profile_id)
+        return profile
+
+    def bots_of(self, profile_id: str) -> tuple[str, ...]:
+        """Return the bots that use it."""
+        return self._bots.get(profile_id, ())
+
+    def subscribe(self, hear: Callable[[str], None]) -> None:
+        """Call `hear` with a profile's id after each change of it, its removal too; it must not raise."""
+        self._told.append(hear)
+
+    async def login(self, profile_id: str) -> Login:
+        """Return the secrets of a profile's present generation.
+
+        Raises:
+            NotFound: there is no such profile, or it has no secret here.
+            VaultLocked: it was sealed with another key.
+        """
+        profile = self.get(profile_id)
+        sealed = await self._database.read(lambda conn: rows.secret(conn, profile_id, profile.generation))
+        if sealed is None:
+            # It may have moved on while we asked.
+            if self.get(profile_id).generation != profile.generation:
+                return await self.login(profile_id)
+            raise NotFound("secret of the login", profile_id)
+        return Login.from_bytes(self._cipher.open(sealed, _place(profile)))
+
+    async def add(self, profile: Profile, login: Login | None, note: Note | None = None) -> Profile:
+        """Store a new profile with its secrets; returns it with fingerprint and times.
+
+        Raises:
+            Conflict: the id is taken.
+        """
+        now = self._now()
+        made = dataclasses.replace(
+            profile,
+            fingerprint=None if login is None else login.fingerprint,
+            created_at=now,
+            changed_at=now,
+        )
+
+        def write(tx: Transaction) -> None:
+            rows.add(tx.connection, made, None if login is None else self._sealed(made, login))
+            if note is not None:
+                note(tx.connection, "profile.add", made)
+
+        await self._write(write)
+        self._put(made)
+        return made
+
+    async def change(
+        self, was: Profile, now: Profile, login: Login | None = None, note: Callable[[Transaction], None] | None = None
+    ) -> Profile | None:
+        """Store what became of a profile; durable when it returns.
+
+        Args:
+            was: the profile as the caller knew it. Its generation and claim decide whether it still is.
+            now: what it shall be. With a new secret its generation is set to the next one here.
+            login: the new secret, None for a change of bookkeeping.
+            note: written in the same transaction, only where the change is made.
+
+        Returns:
+            The profile as it is stored, None where it had become another one meanwhile: look again.
+        """
+        changed = dataclasses.replace(now, changed_at=self._now())
+        if login is not None:
+            changed = dataclasses.replace(changed, generation=was.generation + 1, fingerprint=login.fingerprint)
+
+        def write(tx: Transaction) -> bool:
+            if not rows.replace(tx.connection, changed, was=was):
+                return False
+            if login is not None:
+                rows.put_secret(tx.connection, changed.id, changed.generation, self._sealed(changed, login))
+            if note is not None:
+                note(tx)
+            return True
+
+        if not await self._write(write):
+            return None
+        self._put(changed)
+        return changed
+
+    async def remove(self, profile_id: str, note: Note | None = None) -> None:
+        """Forget a profile, its secrets and its history.
+
+        Raises:
+            NotFound: there is none.
+        """
+        profile = self.get(profile_id)
+
+        def write(tx: Transaction) -> None:
+            rows.remove(tx.connection, profile_id)
+            if note is not None:
+                note(tx.connection, "profile.remove", profile)
+
+        await self._write(write)
+        self._profiles.pop(profile_id, None)
+        self._bots = {known: bots for known, bots in self._bots.items() if known != profile_id}
+        self._tell(profile_id)
+
+    async def set_bots(self, profile_id: str, bot_ids: Iterable[str], note: Note | None = None) -> None:
+        """Say which bots use a profile.
+
+        Raises:
+            NotFound: there is no such profile.
+        """
+        profile, ids = self.get(profile_id), tuple(sorted(set(bot_ids)))
+
+        def write(tx: Transaction) -> Mapping[str, tuple[str, ...]]:
+            rows.set_bots(tx.connection, profile_id, ids)
+            if note is not None:
+                note(tx.connection, "profile.bots", profile)
+            return rows.bots_of(tx.connection)
+
+        self._bots = await self._write(write)
+        self._tell(profile_id)
+
+    async def load(self) -> None:
+        """Read all profiles, and see that the key is the right one.
+
+        Raises:
+            VaultLocked: it is another one than the store's secrets were sealed with.
+        """
+
+        def write(tx: Transaction) -> tuple[bytes, list[Profile], Mapping[str, tuple[str, ...]]]:
+            conn = tx.connection
+            if (sealed := rows.check_value(conn)) is None:
+                sealed = self._cipher.seal(b"", _CHECK)
+                rows.set_check_value(conn, sealed)
+            return sealed, rows.all_profiles(conn), rows.bots_of(conn)
+
+        sealed, profiles, self._bots = await self._write(write)
+        self._cipher.open(sealed, _CHECK)
+        self._profiles = {profile.id: profile for profile in profiles}
+
+    async def _write(self, write: Callable[[Transaction], T]) -> T:
+        # A write that is given up happens all the same, and then this must hear of it.
+        with trio.CancelScope(shield=True):
+            done = await self._database.write(write)
+        return done
+
+    def _sealed(self, profile: Profile, login: Login) -> bytes:
+        return self._cipher.seal(login.to_bytes(), _place(profile))
+
+    def _put(self, profile: Profile) -> None:
+        self._profiles[profile.id] = profile
+        self._tell(profile.id)
+
+    def _tell(self, profile_id: str) -> None:
+        for hear in self._told:
+            hear(profile_id)
+
+
+def _place(profile: Profile) -> str:
+    return f"the login {profile.id}, generation {profile.generation}"
+
+
+async def load_vault(database: Database, cipher: Cipher, *, now: Callable[[], int]) -> Vault:
+    """Return the vault of a store.
+
+    Raises:
+        VaultLocked: the key is another one than the store's secrets were sealed with.
+    """
+    vault = Vault(database, cipher, now)
+    await vault.load()
+    return vault
