@@ -5,6 +5,7 @@
     ├─ open_hub                   ring and journal, the epoll task of handed-over streams
     ├─ open_people                who exists, sessions, tokens
     ├─ open_bots                  one supervised connection task per bot
+    ├─ open_accounts              logins at model providers
     ├─ open_docker                the bots' containers: the engine's connections, work in steps
     ├─ open_supervisor            background jobs
     └─ edge nursery               signals, web, watchdog, status; then READY=1
@@ -32,6 +33,8 @@ from typing import Any, Final
 import trio
 
 from edgebotd import __version__, logs, systemd
+from edgebotd.accounts.cipher import VaultLocked
+from edgebotd.accounts.house import ProviderAccounts, open_accounts, open_cipher
 from edgebotd.bots.gateways import Gateways
 from edgebotd.bots.registry import Registry, open_bots
 from edgebotd.config import ChatSettings, Settings, StorageSettings
@@ -133,7 +136,7 @@ def run(settings: Settings, *, announce: Callable[[Announcement], None] | None =
         finally:
             listeners.close()
         status = EXIT_OK if stopped else EXIT_FAILURE
-    except* NoAdministrator as group:
+    except* (NoAdministrator, VaultLocked) as group:
         status = _say(group, EXIT_CONFIG)
     except* (EdgebotdError, OSError) as group:
         status = _say(group, EXIT_FAILURE)
@@ -197,11 +200,19 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
     )
     passwords = Passwords()
     accounts = Accounts(people, passwords)
+    profiles = await stack.enter_async_context(
+        open_accounts(
+            database,
+            settings.providers,
+            cipher=await open_cipher(database, settings.accounts, state_dir, os.environ),
+            now=wall_clock,
+        )
+    )
     docker = await stack.enter_async_context(
         open_docker(
             database,
             hub,
-            Gateways(registry, database, accounts.forget_bot),
+            Gateways(registry, database, partial(_forget_bot, accounts, profiles)),
             settings.docker,
             socket=find_socket(settings.docker.socket, os.environ),
             named={bot_id: bot.container for bot_id, bot in settings.bots.items() if bot.container is not None},
@@ -212,7 +223,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
     )
     supervisor = await stack.enter_async_context(open_supervisor(partial(_publish_job, hub), now=wall_clock, rng=rng))
     supervisor.start(_retention(settings.storage, settings.chat, database, hub))
-    for name, run in docker.jobs.items():
+    for name, run in (docker.jobs | profiles.jobs).items():
         supervisor.start(Job(name, run))
     services = Services(
         database=database,
@@ -221,6 +232,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
         turns=registry.turns,
         chat=registry.chat,
         docker=docker,
+        profiles=profiles,
         people=people,
         accounts=accounts,
         sign_in=SignIn(
@@ -238,6 +250,12 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
         remote_images=RemoteImages(Outgoing()) if settings.chat.remote_images else None,
     )
     return _House(settings, hub, people, registry, supervisor, services, stopping)
+
+
+async def _forget_bot(accounts: Accounts, profiles: ProviderAccounts, bot_id: str) -> None:
+    """Take away what people may do with a bot that was removed, and the logins that it used."""
+    await accounts.forget_bot(bot_id)
+    await profiles.vault.forget_bot(bot_id)
 
 
 def _note(

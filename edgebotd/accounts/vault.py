@@ -11,9 +11,10 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
+import outcome
 import trio
 
-from edgebotd.accounts.cipher import Cipher
+from edgebotd.accounts.cipher import Cipher, VaultLocked
 from edgebotd.accounts.secrets import Login
 from edgebotd.errors import NotFound
 from edgebotd.store import profiles as rows
@@ -97,8 +98,7 @@ class Vault:
             if note is not None:
                 note(tx.connection, "profile.add", made)
 
-        await self._write(write)
-        self._put(made)
+        await self._write(write, lambda _: self._put(made))
         return made
 
     async def change(
@@ -108,7 +108,8 @@ class Vault:
 
         Args:
             was: the profile as the caller knew it. Its generation and claim decide whether it still is.
-            now: what it shall be. With a new secret its generation is set to the next one here.
+            now: what it shall be, but for its label (`relabel`). With a new secret its generation is set to the next
+                one here.
             login: the new secret, None for a change of bookkeeping.
             note: written in the same transaction, only where the change is made.
 
@@ -116,6 +117,7 @@ class Vault:
             The profile as it is stored, None where it had become another one meanwhile: look again.
         """
         changed = dataclasses.replace(now, changed_at=self._now())
+        stored: list[Profile] = []
         if login is not None:
             changed = dataclasses.replace(changed, generation=was.generation + 1, fingerprint=login.fingerprint)
 
@@ -128,10 +130,31 @@ class Vault:
                 note(tx)
             return True
 
-        if not await self._write(write):
-            return None
-        self._put(changed)
-        return changed
+        def apply(done: bool) -> None:
+            if done:
+                # A person may have relabelled it since the caller looked.
+                stored.append(dataclasses.replace(changed, label=self._profiles[changed.id].label))
+                self._put(stored[0])
+
+        await self._write(write, apply)
+        return stored[0] if stored else None
+
+    async def relabel(self, profile_id: str, label: str | None, note: Note | None = None) -> Profile:
+        """Set what people call it, apart from everything else: a refresh that goes on meanwhile keeps its claim.
+
+        Raises:
+            NotFound: there is none.
+        """
+        profile = self.get(profile_id)
+
+        def write(tx: Transaction) -> None:
+            if not rows.relabel(tx.connection, profile_id, label):
+                raise NotFound("login", profile_id)
+            if note is not None:
+                note(tx.connection, "profile.label", profile)
+
+        await self._write(write, lambda _: self._put(dataclasses.replace(self._profiles[profile_id], label=label)))
+        return self.get(profile_id)
 
     async def remove(self, profile_id: str, note: Note | None = None) -> None:
         """Forget a profile, its secrets and its history.
@@ -142,20 +165,23 @@ class Vault:
         profile = self.get(profile_id)
 
         def write(tx: Transaction) -> None:
-            rows.remove(tx.connection, profile_id)
+            if not rows.remove(tx.connection, profile_id):
+                raise NotFound("login", profile_id)
             if note is not None:
                 note(tx.connection, "profile.remove", profile)
 
-        await self._write(write)
-        self._profiles.pop(profile_id, None)
-        self._bots = {known: bots for known, bots in self._bots.items() if known != profile_id}
-        self._tell(profile_id)
+        def apply(_: None) -> None:
+            del self._profiles[profile_id]
+            self._bots = {known: bots for known, bots in self._bots.items() if known != profile_id}
+            self._tell(profile_id)
+
+        await self._write(write, apply)
 
     async def set_bots(self, profile_id: str, bot_ids: Iterable[str], note: Note | None = None) -> None:
         """Say which bots use a profile.
 
         Raises:
-            NotFound: there is no such profile.
+            NotFound: there is no such profile, or no such bot.
         """
         profile, ids = self.get(profile_id), tuple(sorted(set(bot_ids)))
 
@@ -165,8 +191,26 @@ class Vault:
                 note(tx.connection, "profile.bots", profile)
             return rows.bots_of(tx.connection)
 
-        self._bots = await self._write(write)
-        self._tell(profile_id)
+        def apply(bots: Mapping[str, tuple[str, ...]]) -> None:
+            self._bots = bots
+            self._tell(profile_id)
+
+        await self._write(write, apply)
+
+    async def forget_bot(self, bot_id: str) -> None:
+        """Take a bot that was removed from every profile."""
+        told = [profile_id for profile_id, bots in self._bots.items() if bot_id in bots]
+
+        def write(tx: Transaction) -> Mapping[str, tuple[str, ...]]:
+            rows.forget_bot(tx.connection, bot_id)
+            return rows.bots_of(tx.connection)
+
+        def apply(bots: Mapping[str, tuple[str, ...]]) -> None:
+            self._bots = bots
+            for profile_id in told:
+                self._tell(profile_id)
+
+        await self._write(write, apply)
 
     async def load(self) -> None:
         """Read all profiles, and see that the key is the right one.
@@ -182,15 +226,35 @@ class Vault:
                 rows.set_check_value(conn, sealed)
             return sealed, rows.all_profiles(conn), rows.bots_of(conn)
 
-        sealed, profiles, self._bots = await self._write(write)
-        self._cipher.open(sealed, _CHECK)
+        sealed, profiles, self._bots = await self._database.write(write)
+        try:
+            self._cipher.open(sealed, _CHECK)
+        except VaultLocked:
+            raise VaultLocked(
+                "The vault's key is another one than the stored logins were sealed with. Put the right one back; "
+                "docs/accounts.md says what to do when it is lost."
+            ) from None
         self._profiles = {profile.id: profile for profile in profiles}
 
-    async def _write(self, write: Callable[[Transaction], T]) -> T:
-        # A write that is given up happens all the same, and then this must hear of it.
-        with trio.CancelScope(shield=True):
-            done = await self._database.write(write)
-        return done
+    async def _write(self, write: Callable[[Transaction], T], apply: Callable[[T], None]) -> T:
+        """Write, and let `apply` bring memory in line as soon as it is durable.
+
+        Not after the `await`: a caller that is cancelled would leave memory behind, and two that wait are woken in any
+        order.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        answer: list[outcome.Outcome[T]] = []
+        finished = trio.Event()
+
+        def done(result: outcome.Outcome[T]) -> None:
+            if isinstance(result, outcome.Value):
+                apply(result.value)
+            answer.append(result)
+            finished.set()
+
+        self._database.submit(write, done)
+        await finished.wait()
+        return answer[0].unwrap()
 
     def _sealed(self, profile: Profile, login: Login) -> bytes:
         return self._cipher.seal(login.to_bytes(), _place(profile))

@@ -6,6 +6,7 @@ web stack, so `edgebotd check` is quick.
 
 from edgebotd.config.explain import Explained, explain
 from edgebotd.config.load import ConfigError, load
+from edgebotd.config.providers import AccountsSettings, OAuthSettings, ProviderSettings, UsageSettings
 from edgebotd.config.settings import (
     BotSettings,
     ChannelSettings,
@@ -23,6 +24,7 @@ from edgebotd.config.sources import Finding, find_file, searched_files
 from edgebotd.config.values import address_url, is_loopback, parse_address
 
 __all__ = [
+    "AccountsSettings",
     "BotSettings",
     "ChannelSettings",
     "ChatSettings",
@@ -31,10 +33,13 @@ __all__ = [
     "Explained",
     "Finding",
     "LoggingSettings",
+    "OAuthSettings",
     "PeopleSettings",
+    "ProviderSettings",
     "ServerSettings",
     "Settings",
     "StorageSettings",
+    "UsageSettings",
     "address_url",
     "default_socket",
     "default_state_dir",

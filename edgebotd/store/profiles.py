@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edgebotd.errors import Conflict
+from edgebotd.errors import Conflict, NotFound
+from edgebotd.store import bots
 
 ProfileType = Literal["oauth", "token", "api_key"]
 Owner = Literal["edgebotd", "gateway", "external"]
@@ -63,7 +64,9 @@ class Profile:
 
 _NAMES = tuple(field.name for field in dataclasses.fields(Profile))
 _COLUMNS = ", ".join(_NAMES)
-_CHANGED = ", ".join(f"{name} = ?" for name in _NAMES[1:])
+# Not the label, which people set while a refresh may go on.
+_CHANGING = tuple(name for name in _NAMES if name not in ("id", "label", "created_at"))
+_CHANGED = ", ".join(f"{name} = ?" for name in _CHANGING)
 
 
 def add(conn: sqlite3.Connection, profile: Profile, sealed: bytes | None) -> None:
@@ -93,12 +96,18 @@ def all_profiles(conn: sqlite3.Connection) -> list[Profile]:
 
 
 def replace(conn: sqlite3.Connection, profile: Profile, *, was: Profile) -> bool:
-    """Store a profile in place of what it was; say whether it still was that: its generation and its claim."""
+    """Store a profile in place of what it was, but for its label; say whether generation and claim still were those."""
+    values = (getattr(profile, name) for name in _CHANGING)
     changed = conn.execute(
         f"UPDATE profiles SET {_CHANGED} WHERE id = ? AND generation = ? AND claim IS ?",
-        (*_values(profile)[1:], profile.id, was.generation, was.claim),
+        (*values, profile.id, was.generation, was.claim),
     )
     return changed.rowcount == 1
+
+
+def relabel(conn: sqlite3.Connection, profile_id: str, label: str | None) -> bool:
+    """Set what people call it; say whether there is one."""
+    return conn.execute("UPDATE profiles SET label = ? WHERE id = ?", (label, profile_id)).rowcount == 1
 
 
 def remove(conn: sqlite3.Connection, profile_id: str) -> bool:
@@ -121,19 +130,35 @@ def secret(conn: sqlite3.Connection, profile_id: str, generation: int) -> bytes 
 
 
 def bots_of(conn: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
-    """Return which bots use each profile that a bot uses."""
+    """Return which bots use each profile that a bot uses; removed bots are left out."""
     found: dict[str, list[str]] = {}
-    for profile_id, bot_id in conn.execute("SELECT profile_id, bot_id FROM profile_bots ORDER BY profile_id, bot_id"):
+    used = conn.execute(
+        "SELECT profile_id, bot_id FROM profile_bots JOIN bots ON bots.id = bot_id WHERE removed_at IS NULL"
+        " ORDER BY profile_id, bot_id"
+    )
+    for profile_id, bot_id in used:
         found.setdefault(profile_id, []).append(bot_id)
-    return {profile_id: tuple(bots) for profile_id, bots in found.items()}
+    return {profile_id: tuple(ids) for profile_id, ids in found.items()}
 
 
 def set_bots(conn: sqlite3.Connection, profile_id: str, bot_ids: Iterable[str]) -> None:
-    """Say which bots use a profile, in place of what was said before."""
+    """Say which bots use a profile, in place of what was said before.
+
+    Raises:
+        NotFound: there is no such profile, or no such bot.
+    """
+    if get(conn, profile_id) is None:
+        raise NotFound("login", profile_id)
     conn.execute("DELETE FROM profile_bots WHERE profile_id = ?", (profile_id,))
-    conn.executemany(
-        "INSERT INTO profile_bots VALUES (?, ?)", [(profile_id, bot_id) for bot_id in sorted(set(bot_ids))]
-    )
+    for bot_id in sorted(set(bot_ids)):
+        if bots.get(conn, bot_id) is None:
+            raise NotFound("bot", bot_id)
+        conn.execute("INSERT INTO profile_bots VALUES (?, ?)", (profile_id, bot_id))
+
+
+def forget_bot(conn: sqlite3.Connection, bot_id: str) -> None:
+    """Take a bot from every profile."""
+    conn.execute("DELETE FROM profile_bots WHERE bot_id = ?", (bot_id,))
 
 
 def check_value(conn: sqlite3.Connection) -> bytes | None:
@@ -145,6 +170,19 @@ def check_value(conn: sqlite3.Connection) -> bytes | None:
 def set_check_value(conn: sqlite3.Connection, sealed: bytes) -> None:
     """Keep it."""
     conn.execute("INSERT INTO vault VALUES (1, ?)", (sealed,))
+
+
+def forget_secrets(conn: sqlite3.Connection, reason: str, now: int) -> int:
+    """Forget every secret, for a store whose key is lost; return of how many logins, which have to be made anew."""
+    conn.execute("DELETE FROM vault")
+    had = conn.execute("SELECT count(DISTINCT profile_id) FROM profile_secrets").fetchone()[0]
+    conn.execute(
+        "UPDATE profiles SET state = 'needs_login', reason = ?, fingerprint = NULL, claim = NULL, claimed_at = NULL,"
+        " next_at = NULL, changed_at = ? WHERE id IN (SELECT profile_id FROM profile_secrets)",
+        (reason, now),
+    )
+    conn.execute("DELETE FROM profile_secrets")
+    return int(had)
 
 
 def _values(profile: Profile) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edgebotd.access import Principal
+from edgebotd.accounts.house import ProviderAccounts
 from edgebotd.bots.files import Download
 from edgebotd.bots.plugin import PluginMessage
 from edgebotd.bots.requests import (
@@ -114,6 +115,7 @@ class Services:
         health: what an administrator sees in `/api/status` besides: jobs, disk, queues. JSON values.
         started_at: of the daemon, Unix milliseconds.
         now: Unix milliseconds.
+        profiles: logins at model providers; `accounts` are people's.
         remote_images: None where they are not fetched (`chat.remote_images`).
     """
 
@@ -123,6 +125,7 @@ class Services:
     turns: Turns
     chat: Chat
     docker: Docker
+    profiles: ProviderAccounts
     people: People
     accounts: Accounts
     sign_in: SignIn

@@ -13,6 +13,8 @@ import trio
 from typing_extensions import override
 
 from edgebotd.access import Grant, Scope, local_admin
+from edgebotd.accounts.cipher import Cipher, new_key
+from edgebotd.accounts.house import open_accounts
 from edgebotd.config.settings import Settings
 from edgebotd.docker.bots import Bots
 from edgebotd.docker.engine import Engine
@@ -132,6 +134,7 @@ async def open_house(
             docker_on(
                 database, hub, clock, engine=engine, bots=bots or RowedBots(database), settings=settings.docker
             ) as docker,
+            open_accounts(database, settings.providers, cipher=Cipher(new_key()), now=clock) as profiles,
         ):
             passwords = InlinePasswords()
             services = Services(
@@ -141,6 +144,7 @@ async def open_house(
                 turns=FakeTurns(),
                 chat=FakeChat(),
                 docker=docker,
+                profiles=profiles,
                 people=people,
                 accounts=Accounts(people, passwords),
                 sign_in=SignIn(people, passwords),

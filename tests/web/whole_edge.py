@@ -14,6 +14,8 @@ from typing import Any
 
 import trio
 
+from edgebotd.accounts.cipher import Cipher, new_key
+from edgebotd.accounts.house import open_accounts
 from edgebotd.bots.gateways import Gateways
 from edgebotd.bots.registry import open_bots
 from edgebotd.config.settings import Settings
@@ -92,6 +94,7 @@ async def open_whole_edge(
             open_people(database, now=clock) as people,
             open_bots(database, hub, settings.bots, settings.chat, directory, now=clock) as registry,
             docker_on(database, hub, clock, bots=Gateways(registry, database)) as docker,
+            open_accounts(database, {}, cipher=Cipher(new_key()), now=clock) as profiles,
         ):
             people.subscribe(partial(hub.rescope, people.refresh))
             passwords = InlinePasswords()
@@ -102,6 +105,7 @@ async def open_whole_edge(
                 turns=registry.turns,
                 chat=registry.chat,
                 docker=docker,
+                profiles=profiles,
                 people=people,
                 accounts=Accounts(people, passwords),
                 sign_in=SignIn(people, passwords),

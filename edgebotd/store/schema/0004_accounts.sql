@@ -42,7 +42,7 @@ CREATE TABLE profile_secrets (
 -- Which bots use a login.
 CREATE TABLE profile_bots (
     profile_id TEXT NOT NULL REFERENCES profiles (id) ON DELETE CASCADE,
-    bot_id     TEXT NOT NULL REFERENCES bots (id),
+    bot_id     TEXT NOT NULL REFERENCES bots (id) ON DELETE CASCADE,
     PRIMARY KEY (profile_id, bot_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX profile_bots_of_bot ON profile_bots (bot_id);

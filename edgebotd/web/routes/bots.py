@@ -76,6 +76,7 @@ class BotRoutes:
         await self._services.docker.removal.let_go(bot_id)
         await self._registry.remove(bot_id, history=query.history)
         await self._services.accounts.forget_bot(bot_id)
+        await self._services.profiles.vault.forget_bot(bot_id)
         await self._note(call, "bot.remove", bot_id)
 
     async def retry(self, call: Call) -> None:

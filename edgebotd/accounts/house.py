@@ -1,0 +1,95 @@
+"""All that this floor has, opened and put together. What each part is for stands in its module."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from edgebotd.accounts.cipher import Cipher, VaultLocked, load_or_make
+from edgebotd.accounts.vault import Vault, load_vault
+from edgebotd.config import AccountsSettings, ProviderSettings
+from edgebotd.config.credentials import SecretError, read_secret_credential, read_secret_file
+from edgebotd.store import profiles
+from edgebotd.store.database import Database
+
+log = logging.getLogger(__name__)
+
+KEY_NAME: Final = "vault.key"
+"""In the state directory, where the settings name no other."""
+
+
+@dataclass(frozen=True)
+class ProviderAccounts:
+    """The logins' services. From `open_accounts`, which closes it.
+
+    Attributes:
+        providers: as the settings have them, by id.
+    """
+
+    providers: Mapping[str, ProviderSettings]
+    vault: Vault
+
+    @property
+    def jobs(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """What the supervisor runs, by name; a bug in one of them stops no other."""
+        return {}
+
+
+@asynccontextmanager
+async def open_accounts(
+    database: Database,
+    providers: Mapping[str, ProviderSettings],
+    *,
+    cipher: Cipher,
+    now: Callable[[], int],
+) -> AsyncIterator[ProviderAccounts]:
+    """Open the vault and what works on it.
+
+    Args:
+        cipher: from `open_cipher`.
+
+    Raises:
+        VaultLocked: the key is another one than the store's secrets were sealed with.
+    """
+    vault = await load_vault(database, cipher, now=now)
+    yield ProviderAccounts(providers, vault)
+
+
+async def open_cipher(
+    database: Database, settings: AccountsSettings, state_dir: Path, env: Mapping[str, str]
+) -> Cipher:
+    """Return the cipher with the key that the settings name, or that lies in the state directory.
+
+    A key is made only where nothing is sealed yet: a fresh one would open nothing, and look like the right one later.
+
+    Raises:
+        VaultLocked: it is missing, malformed, or cannot be read.
+    """
+    try:
+        return Cipher(await _key(database, settings, state_dir, env))
+    except (SecretError, OSError, ValueError) as exc:
+        where = "accounts.key_credential" if settings.key_credential else settings.key_file or state_dir / KEY_NAME
+        raise VaultLocked(
+            f"The vault's key cannot be used: {where}: {exc}. Without it the stored logins cannot be read; "
+            "docs/accounts.md says where it comes from and what to do when it is lost."
+        ) from None
+
+
+async def _key(database: Database, settings: AccountsSettings, state_dir: Path, env: Mapping[str, str]) -> SecretStr:
+    # Small files, once at the start: no thread.
+    if settings.key_credential is not None:
+        return SecretStr(read_secret_credential(settings.key_credential, env))
+    if (path := settings.key_file) is None:
+        path = state_dir / KEY_NAME
+        if not path.exists() and await database.read(profiles.check_value) is None:
+            return load_or_make(path)
+    secret, loose = read_secret_file(path)
+    if loose:
+        log.warning("%s", loose)
+    return SecretStr(secret)
