@@ -125,6 +125,9 @@ def run(settings: Settings, *, announce: Callable[[Announcement], None] | None =
     for bot in settings.bots.values():
         if bot.token is not None:
             logs.register_secret(bot.token.get_secret_value())
+    for provider in settings.providers.values():
+        if provider.oauth is not None and provider.oauth.client_secret is not None:
+            logs.register_secret(provider.oauth.client_secret.get_secret_value())
     status = EXIT_OK
     try:
         listeners = open_listeners(settings.server)

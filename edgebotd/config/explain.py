@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
@@ -18,6 +19,9 @@ Origin = Literal["default", "file", "environment", "flag"]
 
 _WAYS: Final = ("", "_file", "_credential")
 """The endings of the keys by which a secret can be given."""
+
+_SECRET_NAME: Final = re.compile(r"auth|key|token|secret|passw|cookie|credential|assertion", re.IGNORECASE)
+"""Of headers and parameters, by what people call theirs."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +44,24 @@ class Explained:
 
 
 def explain(settings: Settings) -> list[Explained]:
-    """Return every setting, the bots' too, in the order of the settings."""
+    """Return every setting, those of bots and providers too, in the order of the settings."""
     found: list[Explained] = []
     for name in Settings.model_fields:
         value = getattr(settings, name)
         if isinstance(value, Section):
             found += _section((name,), value, settings.sources)
         else:
-            for bot_id, bot in value.items():
-                found += _section((name, bot_id), bot, settings.sources)
+            for one, table in value.items():
+                found += _section((name, one), table, settings.sources)
     return found
 
 
 def _section(key: Key, section: Section, sources: Sources) -> Iterator[Explained]:
     values = section.model_dump(mode="json")
     for name, info in type(section).model_fields.items():
+        if isinstance(inner := getattr(section, name), Section):
+            yield from _section((*key, name), inner, sources)
+            continue
         secret = SecretStr in (info.annotation, *get_args(info.annotation))
         given = _given((*key, name), secret, sources)
         yield Explained(
@@ -74,7 +81,9 @@ def _given(key: Key, secret: bool, sources: Sources) -> Given | None:
 
 
 def _shown(name: str, value: Any) -> Any:
-    """Return a value as it may be shown: some endpoints take their key in the query of the URL."""
-    if name != "url" or not isinstance(value, str) or not (query := urlsplit(value).query):
+    """Return a value as it may be shown: some endpoints take their key in the query of the URL, or in a header."""
+    if isinstance(value, dict):
+        return {one: "…" if isinstance(v, str) and _SECRET_NAME.search(one) else v for one, v in value.items()}
+    if not name.endswith("url") or not isinstance(value, str) or not (query := urlsplit(value).query):
         return value
     return value.replace(f"?{query}", "?…", 1)

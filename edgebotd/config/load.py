@@ -22,6 +22,7 @@ from edgebotd.config.credentials import (
     read_secret_file,
 )
 from edgebotd.config.positions import Key
+from edgebotd.config.providers import ProviderId, ProviderSettings
 from edgebotd.config.section import Section
 from edgebotd.config.settings import BotSettings, Settings, default_socket, default_state_dir
 from edgebotd.config.sources import Finding, Layers, find_file, read_environment, read_file, read_flags
@@ -37,8 +38,19 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     for name, info in Settings.model_fields.items()
     if isinstance(info.annotation, type) and issubclass(info.annotation, Section)
 }
-_BOT_ID: Final[TypeAdapter[str]] = TypeAdapter(BotId)
-_PATHS: Final = (("storage", "state_dir"), ("server", "socket"), ("server", "tls_certificate"), ("server", "tls_key"))
+TABLES: Final[dict[str, tuple[type[Section], TypeAdapter[str], str]]] = {
+    "bots": (BotSettings, TypeAdapter(BotId), "a bot"),
+    "providers": (ProviderSettings, TypeAdapter(ProviderId), "a provider"),
+}
+"""What has a table for each of several: [bots.<id>]."""
+_PATHS: Final = (
+    ("storage", "state_dir"),
+    ("server", "socket"),
+    ("server", "tls_certificate"),
+    ("server", "tls_key"),
+    ("accounts", "key_file"),
+)
+_PATHS_OF_TABLES: Final = {"bots": ("token_file",), "providers": ("oauth", "client_secret_file")}
 
 
 class ConfigError(EdgebotdError):
@@ -91,9 +103,11 @@ def load(
 
 def _anchor_paths(layers: Layers, folder: Path) -> None:
     """Make the file's relative paths relative to the file."""
-    bots = layers.data.get("bots")
-    tokens = [("bots", bot_id, "token_file") for bot_id in bots] if isinstance(bots, dict) else []
-    for *tables, key in (*_PATHS, *tokens):
+    paths: list[tuple[str, ...]] = list(_PATHS)
+    for name, path in _PATHS_OF_TABLES.items():
+        ids = layers.data.get(name)
+        paths += [(name, one, *path) for one in ids] if isinstance(ids, dict) else []
+    for *tables, key in paths:
         table: Any = layers.data
         for name in tables:
             table = table.get(name) if isinstance(table, dict) else None
@@ -147,31 +161,56 @@ class _Checker:
         sections: dict[str, Any] = {}
         for name, model in SECTIONS.items():
             sections[name] = self._section((name,), model, data.get(name, {}))
-        bots = self._bots(data.get("bots", {}))
-        self._hosts(sections["server"], bots)
+        tables = {name: self._tables(name, data.get(name, {})) for name in TABLES}
+        self._hosts(sections["server"], tables["bots"])
         if self._findings:
             raise ConfigError(sorted(self._findings, key=_reading_order))
-        return Settings(**sections, bots=bots)
+        return Settings(**sections, bots=tables["bots"], providers=tables["providers"])
 
     def _say(self, key: Key, message: str) -> None:
         self._findings.append(self._layers.finding(key, message))
 
     def _section(self, key: Key, model: type[S], data: object) -> S | None:
+        """Check a table and those in it; return it with its secrets read, None where anything is wrong with it."""
         if not isinstance(data, dict):
             self._say(key, f"must be a table: [{'.'.join(str(part) for part in key)}]")
             return None
+        data, inner_wrong = self._inner(key, model, data)
+        secrets = {name: self._secret(key, name, data) for name in secrets_of(model)}
         try:
             section = model.model_validate(data)
         except ValidationError as exc:
-            wrong = set()
+            wrong = set(inner_wrong)
             for error in exc.errors(include_url=False, include_input=False):
-                self._say(*self._explained(key, model, error))
+                # One that is missing only because it is wrong was told already.
+                if error["loc"][0] not in inner_wrong:
+                    self._say(*self._explained(key, model, error))
                 wrong.add(error["loc"][0])
             self._contradictions_beside(key, model, data, wrong)
             return None
+        if inner_wrong:
+            self._contradictions_beside(key, model, data, inner_wrong)
+            return None
         for name, message in section.contradictions():
             self._say((*key, name), message)
-        return section
+        return section.model_copy(update=secrets) if secrets else section
+
+    def _inner(self, key: Key, model: type[S], data: dict[str, Any]) -> tuple[dict[str, Any], set[str | int]]:
+        """Check the tables inside of a table apart; return it with them made, or taken out, and which were wrong."""
+        made, wrong = dict(data), set[str | int]()
+        for name, info in model.model_fields.items():
+            inner, many = inner_section(info.annotation)
+            if inner is None or name not in data:
+                continue
+            given = data[name]
+            if not many:
+                made[name] = self._section((*key, name), inner, given)
+            elif isinstance(given, list):
+                made[name] = tuple(self._section((*key, name, at), inner, one) for at, one in enumerate(given))
+            if made[name] is None or (many and isinstance(given, list) and None in made[name]):
+                del made[name]
+                wrong.add(name)
+        return made, wrong
 
     def _contradictions_beside(self, key: Key, model: type[S], data: dict[str, Any], wrong: set[str | int]) -> None:
         """Find what else is wrong in a section, as far as it does not follow from the values that are."""
@@ -194,29 +233,29 @@ class _Checker:
         # A union's member (IPv4Network, IPv6Network) appears in the location; it is no part of the path, and one error
         # for the value is enough.
         path: list[str | int] = []
+        info = model.model_fields.get(str(loc[0]))
+        keys = 2 if info is not None and get_origin(info.annotation) is dict else 1
         for part in loc:
-            if isinstance(part, str) and path and part not in model.model_fields:
+            if isinstance(part, str) and len(path) >= keys and part not in model.model_fields:
                 break
             path.append(part)
         return (*key, *path), _plain(error)
 
-    def _bots(self, data: object) -> dict[str, BotSettings]:
+    def _tables(self, name: str, data: object) -> dict[str, Any]:
+        """Check the tables of several, one by one."""
+        model, of_id, what = TABLES[name]
         if not isinstance(data, dict):
-            self._say(("bots",), "must be tables: [bots.<id>]")
+            self._say((name,), f"must be tables: [{name}.<id>]")
             return {}
-        bots = {}
-        for bot_id, table in data.items():
-            key = ("bots", bot_id)
+        found = {}
+        for one, table in data.items():
             try:
-                _BOT_ID.validate_python(bot_id)
+                of_id.validate_python(one)
             except ValidationError:
-                self._say(key, "a bot's id has 1 to 32 of a-z, 0-9 and -, and does not begin with -")
-            bot = self._section(key, BotSettings, table)
-            if isinstance(table, dict):
-                token = self._secret(key, "token", table)
-                if bot is not None:
-                    bots[bot_id] = bot.model_copy(update={"token": token})
-        return bots
+                self._say((name, one), f"{what}'s id has 1 to 32 of a-z, 0-9 and -, and does not begin with -")
+            if (section := self._section((name, one), model, table)) is not None:
+                found[one] = section
+        return found
 
     def _secret(self, key: Key, name: str, table: dict[str, Any]) -> SecretStr | None:
         """Return a secret that may be given in three ways, once."""
@@ -264,6 +303,19 @@ class _Checker:
                 self._say(key, f"{host} is the host of {taken[host]} too; each needs its own")
             else:
                 taken[host] = ".".join(str(part) for part in key)
+
+
+def secrets_of(model: type[Section]) -> list[str]:
+    """Return the keys of a table that hold a secret, each of which may be given in three ways."""
+    return [n for n, info in model.model_fields.items() if SecretStr in (info.annotation, *get_args(info.annotation))]
+
+
+def inner_section(annotation: Any) -> tuple[type[Section] | None, bool]:
+    """Return which table a key of a table is, None for a value; and whether there may be many of them."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation, False
+    found = next((p for p in get_args(annotation) if isinstance(p, type) and issubclass(p, Section)), None)
+    return found, get_origin(annotation) is tuple
 
 
 def dotted_place(key: Key, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -29,11 +30,30 @@ def _secure_url(text: str) -> str:
     return text
 
 
+def _header_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", text):
+        raise ValueError("is no name of a header")
+    return text
+
+
+def _header_value(text: str) -> str:
+    if not re.fullmatch(r"[\x20-\x7e]{0,1024}", text):
+        raise ValueError("may have 1024 printable ASCII characters at most")
+    return text
+
+
+def _parameter_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text):
+        raise ValueError("is no name of a parameter: it has letters, digits, _, . and - only")
+    return text
+
+
 SecureUrl = Annotated[str, AfterValidator(_secure_url)]
 ProviderId = Annotated[str, Field(pattern=PROVIDER_ID_PATTERN)]
 CredentialName = Annotated[str, Field(pattern=CREDENTIAL_PATTERN)]
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")]
-HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]{0,1024}$")]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderValue = Annotated[str, AfterValidator(_header_value)]
+ParameterName = Annotated[str, AfterValidator(_parameter_name)]
 
 
 class AccountsSettings(Section):
@@ -79,13 +99,9 @@ class OAuthSettings(Section):
     """What to ask for, separated by spaces."""
     send_scope: Flag = False
     """Send the scope with each refresh too."""
-    extra_params: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")], HeaderValue] = Field(
-        default_factory=dict
-    )
+    extra_params: dict[ParameterName, HeaderValue] = Field(default_factory=dict)
     """Further parameters of each token request."""
-    authorize_params: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")], HeaderValue] = Field(
-        default_factory=dict
-    )
+    authorize_params: dict[ParameterName, HeaderValue] = Field(default_factory=dict)
     """Further parameters of the address where a person agrees."""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Further headers of each token request, such as an own User-Agent."""
@@ -105,6 +121,8 @@ class OAuthSettings(Section):
         given = [
             key for key in ("client_secret", "client_secret_file", "client_secret_credential") if getattr(self, key)
         ]
+        if self.client_id.startswith("<"):
+            yield "client_id", "is still a placeholder: put the id of a client that you have registered, or may use"
         if self.client_auth == "none" and given:
             yield given[0], 'means nothing with client_auth = "none"'
         if self.client_auth != "none" and not given:

@@ -6,7 +6,7 @@ import grp
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -77,17 +77,15 @@ class Layers:
 
     def sources(self) -> Sources:
         """Return who said what each setting is, as far as somebody did."""
-        found: dict[Key, Given] = {}
-        for name, table in self.data.items():
-            inner: list[tuple[Key, Any]] = (
-                [((name, key), value) for key, value in table.items()] if isinstance(table, dict) else []
-            )
-            if name == "bots":
-                inner = [((*key, one), v) for key, bot in inner if isinstance(bot, dict) for one, v in bot.items()]
-            for key, _ in inner:
-                if (given := self._given(key)) is not None:
-                    found[key] = given
-        return Sources(self.file, found)
+        return Sources(self.file, dict(self._all_given((), self.data)))
+
+    def _all_given(self, key: Key, table: dict[str, Any]) -> Iterator[tuple[Key, Given]]:
+        for name, value in table.items():
+            inner = (*key, name)
+            if key and (given := self._given(inner)) is not None:
+                yield inner, given
+            if isinstance(value, dict):
+                yield from self._all_given(inner, value)
 
     def _given(self, key: Key) -> Given | None:
         at = key
@@ -220,8 +218,14 @@ def read_environment(
         if len(parts) == 1:
             section = next((s for s in sections if parts[0].startswith(f"{s}_")), None)
             if section is not None:
+                if section == "providers":
+                    layers.findings.append(Finding(name, "", "providers are set in the file only: [providers.<id>]"))
+                    continue
                 right = f"{ENV_PREFIX}{section.upper()}__{parts[0].removeprefix(f'{section}_').upper()}"
                 layers.findings.append(Finding(name, "", f"no such setting, did you mean {right}?"))
+            continue
+        if parts[0] == "providers":
+            layers.findings.append(Finding(name, "", "providers are set in the file only: [providers.<id>]"))
             continue
         if parts[0] == "bots" and len(parts) > 1:
             parts = (parts[0], parts[1].replace("_", "-"), *parts[2:])

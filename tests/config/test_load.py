@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from edgebotd import config, events
 from edgebotd.config import ConfigError, Settings, load
 from edgebotd.config.load import SECTIONS
+from edgebotd.config.providers import OAuthSettings, ProviderSettings, UsageSettings, UsageWindowSettings
 from edgebotd.config.settings import BotSettings
 from edgebotd.config.values import BOT_ID_PATTERN
 
@@ -303,34 +305,52 @@ def test_the_example_has_each_key_of_the_models_and_no_other() -> None:
     shown: dict[str, set[str]] = {}
     section = ""
     for line in EXAMPLE.read_text().splitlines():
-        if header := re.fullmatch(r"#?\[([a-z]+)(?:\.[a-z]+)?\]", line):
-            section = header[1]
+        if header := re.fullmatch(r"#?\[{1,2}([a-z]+)(?:\.[a-z-]+((?:\.[a-z]+)*))?\]{1,2}", line):
+            section = header[1] + (header[2] or "")
         elif pair := re.match(r"#?([a-z_]+) = ", line):
             shown.setdefault(section, set()).add(pair[1])
     expected = {name: set(model.model_fields) for name, model in SECTIONS.items()}
     expected["bots"] = set(BotSettings.model_fields)
+    assert set(expected) | {"providers"} == set(Settings.model_fields)
+    expected["providers"] = set(ProviderSettings.model_fields) - {"oauth", "usage"}
+    expected["providers.oauth"] = set(OAuthSettings.model_fields)
+    expected["providers.usage"] = set(UsageSettings.model_fields) - {"windows"}
+    expected["providers.usage.windows"] = set(UsageWindowSettings.model_fields)
     assert shown == expected
-    assert set(expected) == set(Settings.model_fields)
 
 
-def test_the_example_loads_with_every_comment_removed(tmp_path: Path) -> None:
+def _uncommented() -> str:
+    """Return the example with every comment removed, of a secret's three ways but one, placeholders left."""
+    ways = r"#(token|client_secret|key)(_file|_credential) = "
     keys = [
         re.sub(r"^#(?=[a-z_]+ = |\[)", "", line)
         for line in EXAMPLE.read_text().splitlines()
-        # the alternatives of one secret cannot be there at once
-        if not re.match(r"#token(_file|_credential) = ", line)
+        if not re.match(ways, line) or "key_file" in line
     ]
-    file = tmp_path / "all.toml"
-    file.write_text("\n".join(line for line in keys if not line.startswith("#")))
-    file.chmod(0o600)
+    return "\n".join(line for line in keys if not line.startswith("#"))
+
+
+def test_the_example_loads_with_every_comment_removed(file: Path) -> None:
+    file.write_text(re.sub(r'"<[^"]*>"', '"filled-in"', _uncommented()))
     settings = load(file, HOME, search=False)
     assert sorted(settings.bots) == ["atlas", "echo", "nova"]
+    assert list(settings.providers) == ["anthropic", "openai", "google", "github-copilot", "openrouter", "other"]
+    secret = settings.providers["google"].oauth
+    assert secret is not None and secret.client_secret == SecretStr("filled-in")
     for name, model in SECTIONS.items():
         for key, info in model.model_fields.items():
             default = info.get_default(call_default_factory=True)
             shown = getattr(getattr(settings, name), key)
             if default not in (None, (), {}) and info.default_factory is None:
                 assert shown == default, f"{name}.{key} is shown with another default"
+
+
+def test_a_placeholder_of_the_example_is_no_value(file: Path) -> None:
+    file.write_text(_uncommented())
+    told = _problems(file)
+    assert [line.split(": ")[1] for line in told if "client_id: is still a placeholder" in line] == [
+        f"providers.{one}.oauth.client_id" for one in ("anthropic", "openai", "google", "github-copilot")
+    ]
 
 
 def test_bot_ids_are_those_of_the_events() -> None:
