@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,9 +12,12 @@ from typing import Final
 from pydantic import SecretStr
 
 from edgebotd.accounts.cipher import Cipher, VaultLocked, load_or_make
+from edgebotd.accounts.keeping import Keeping
 from edgebotd.accounts.vault import Vault, load_vault
+from edgebotd.accounts.watching import Watching
 from edgebotd.config import AccountsSettings, ProviderSettings
 from edgebotd.config.credentials import SecretError, read_secret_credential, read_secret_file
+from edgebotd.errors import NotFound
 from edgebotd.store import profiles
 from edgebotd.store.database import Database
 
@@ -34,11 +37,13 @@ class ProviderAccounts:
 
     providers: Mapping[str, ProviderSettings]
     vault: Vault
+    keeping: Keeping
+    watching: Watching
 
     @property
     def jobs(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What the supervisor runs, by name; a bug in one of them stops no other."""
-        return {}
+        return {"accounts-files": self.watching.run}
 
 
 @asynccontextmanager
@@ -58,7 +63,11 @@ async def open_accounts(
         VaultLocked: the key is another one than the store's secrets were sealed with.
     """
     vault = await load_vault(database, cipher, now=now)
-    yield ProviderAccounts(providers, vault)
+    for profile in vault.all():
+        # Opening one has its secrets taken out of all that is logged from now on, where an earlier life left them.
+        with suppress(NotFound):
+            await vault.login(profile.id)
+    yield ProviderAccounts(providers, vault, Keeping(vault, providers), Watching(vault))
 
 
 async def open_cipher(

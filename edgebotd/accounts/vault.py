@@ -79,11 +79,14 @@ class Vault:
             raise NotFound("secret of the login", profile_id)
         return Login.from_bytes(self._cipher.open(sealed, _place(profile)))
 
-    async def add(self, profile: Profile, login: Login | None, note: Note | None = None) -> Profile:
-        """Store a new profile with its secrets; returns it with fingerprint and times.
+    async def add(
+        self, profile: Profile, login: Login | None, note: Note | None = None, *, bots: Iterable[str] = ()
+    ) -> Profile:
+        """Store a new profile with its secrets, and which bots use it; returns it with fingerprint and times.
 
         Raises:
             Conflict: the id is taken.
+            NotFound: there is no such bot.
         """
         now = self._now()
         made = dataclasses.replace(
@@ -93,12 +96,20 @@ class Vault:
             changed_at=now,
         )
 
-        def write(tx: Transaction) -> None:
+        ids = tuple(bots)
+
+        def write(tx: Transaction) -> Mapping[str, tuple[str, ...]]:
             rows.add(tx.connection, made, None if login is None else self._sealed(made, login))
+            rows.set_bots(tx.connection, made.id, ids)
             if note is not None:
                 note(tx.connection, "profile.add", made)
+            return rows.bots_of(tx.connection)
 
-        await self._write(write, lambda _: self._put(made))
+        def apply(used: Mapping[str, tuple[str, ...]]) -> None:
+            self._bots = used
+            self._put(made)
+
+        await self._write(write, apply)
         return made
 
     async def change(

@@ -32,6 +32,7 @@ from edgebotd.web.routes.lifecycle import LifecycleRoutes
 from edgebotd.web.routes.operations import OperationRoutes
 from edgebotd.web.routes.page import PageRoutes
 from edgebotd.web.routes.preferences import PreferencesRoutes
+from edgebotd.web.routes.profiles import ProfileRoutes
 from edgebotd.web.routes.sign_in import SignInRoutes
 from edgebotd.web.routes.system import SystemRoutes, hub_figures
 from edgebotd.web.routes.tokens import TokenRoutes
@@ -159,6 +160,7 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
         *ConfigRoutes(settings).routes(),
         *BotRoutes(services).routes(),
         *AlertRoutes(services).routes(),
+        *ProfileRoutes(services).routes(),
         *LifecycleRoutes(services).routes(),
         *OperationRoutes(services).routes(),
         *AdoptRoutes(services).routes(),

@@ -89,6 +89,7 @@ class Policy:
 
 
 _BOT: Final = "/api/bots/{bot_id}"
+_PROFILE: Final = "/api/profiles/{profile_id}"
 _CONVERSATION: Final = _BOT + "/conversations/{conversation_id}"
 
 PAGES: Final = (
@@ -144,6 +145,15 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("GET", "/api/openapi.json", Need.SIGNED_IN),
     Policy("GET", "/metrics", Need.MONITOR),
     Policy("GET", "/ws/dash", Need.SIGNED_IN),
+    # Logins at model providers. The first two show each what its bots use.
+    Policy("GET", "/api/profiles", Need.SIGNED_IN),
+    Policy("GET", _PROFILE, Need.SIGNED_IN),
+    Policy("POST", "/api/profiles", Need.ADMIN, Body.SMALL),
+    Policy("POST", "/api/profiles/import", Need.ADMIN, Body.JSON),
+    Policy("PATCH", _PROFILE, Need.ADMIN, Body.SMALL),
+    Policy("DELETE", _PROFILE, Need.ADMIN, Body.SMALL),
+    Policy("PUT", _PROFILE + "/secret", Need.ADMIN, Body.SMALL),
+    Policy("PUT", _PROFILE + "/bots", Need.ADMIN, Body.SMALL),
     # Bots and chat.
     Policy("GET", "/api/bots", Need.SIGNED_IN),
     Policy("POST", "/api/bots", Need.ADMIN, Body.SMALL),

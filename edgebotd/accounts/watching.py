@@ -1,0 +1,103 @@
+"""Reads the file of an `external` login again when it has changed. Its program refreshes it, nobody else."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from edgebotd.accounts import stores
+from edgebotd.accounts.keeping import secrets_of
+from edgebotd.accounts.stores import Mark
+from edgebotd.accounts.vault import Vault
+from edgebotd.config.credentials import SecretError, check_secret
+from edgebotd.errors import Invalid
+from edgebotd.protocol.logins import KINDS, FoundLogin, Kind
+from edgebotd.store.profiles import Profile
+
+LOOK_SECONDS: Final = 15.0
+"""How long a new token of another program may go unseen. A look is one stat for each file."""
+
+
+@dataclass
+class Watching:
+    """Made by `open_accounts`; `run` is a job of the supervisor's."""
+
+    vault: Vault
+    _marks: dict[str, Mark | None] = field(default_factory=dict)
+    """What each profile's file was when it was read last."""
+
+    async def run(self) -> None:
+        """Look at all files, for ever."""
+        while True:
+            await self.look()
+            await trio.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Read what has changed since the last look; each file once."""
+        watched = [profile for profile in self.vault.all() if profile.owner == "external" and place_of(profile)]
+        self._marks = {one.id: self._marks[one.id] for one in watched if one.id in self._marks}
+        files: dict[tuple[Kind, Path], list[Profile]] = {}
+        for profile in watched:
+            if (place := place_of(profile)) is not None:
+                files.setdefault(place, []).append(profile)
+        for (kind, file), profiles in files.items():
+            mark = await trio.to_thread.run_sync(stores.mark_of, file)
+            changed = [one for one in profiles if one.id not in self._marks or self._marks[one.id] != mark]
+            if changed:
+                await self._read(kind, file, mark, changed)
+
+    async def _read(self, kind: Kind, file: Path, mark: Mark | None, profiles: list[Profile]) -> None:
+        wrong, found = "", dict[str, FoundLogin]()
+        try:
+            there = await trio.to_thread.run_sync(stores.find_logins, kind, file)
+            found = {one.login.profile_id: one.login for one in there}
+        except Invalid as exc:
+            wrong = exc.detail
+        for profile in profiles:
+            settled = await self._settle(profile, found.get(profile.id), wrong or f"It is no longer in {file}.")
+            if settled:
+                # Only now: what failed, or came too late, is looked at again.
+                self._marks[profile.id] = mark
+
+    async def _settle(self, was: Profile, found: FoundLogin | None, wrong: str) -> bool:
+        if found is not None and found.problem is None:
+            if _usable(found):
+                return await self._take(was, found)
+            wrong = "What stands in its secret's place is none."
+        elif found is not None:
+            wrong = f"{(found.problem or '')[:1].upper()}{(found.problem or '')[1:]}."
+        # What was good stays in the vault: a program that writes blanks has not logged its user out elsewhere.
+        now = dataclasses.replace(was, state="needs_login", reason=wrong)
+        return now == was or await self.vault.change(was, now) is not None
+
+    async def _take(self, was: Profile, found: FoundLogin) -> bool:
+        login = secrets_of(found, "external")
+        now = dataclasses.replace(
+            was,
+            type=found.type,
+            state="fresh" if found.type == "oauth" else "static",
+            reason=None,
+            expires_at=found.expires_at,
+            account_id=found.account_id,
+        )
+        if login.fingerprint == was.fingerprint:
+            return now == was or await self.vault.change(was, now) is not None
+        return await self.vault.change(was, now, login) is not None
+
+
+def place_of(profile: Profile) -> tuple[Kind, Path] | None:
+    """Return which program's file an external login is read from; None for a login that is none."""
+    kind, _, path = (profile.place or "").partition(":")
+    known = next((one for one in KINDS if one == kind), None)
+    return None if profile.owner != "external" or known is None or not path else (known, Path(path))
+
+
+def _usable(found: FoundLogin) -> bool:
+    try:
+        return found.access is not None and check_secret(found.access) != ""
+    except SecretError:
+        return False

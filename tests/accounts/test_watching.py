@@ -1,0 +1,159 @@
+"""An external login follows its file; a blank there, or no file, takes nothing away that was good."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgebotd.accounts.cipher import Cipher, new_key
+from edgebotd.accounts.house import ProviderAccounts, open_accounts
+from edgebotd.accounts.keeping import AddRequest, ImportRequest
+from edgebotd.accounts.vault import Vault
+from edgebotd.accounts.watching import place_of
+from edgebotd.errors import Invalid
+from edgebotd.store.database import open_database
+from edgebotd.store.profiles import Profile
+
+ID = "anthropic:claude"
+AT = 1_795_474_132_325
+
+
+@dataclass
+class Program:
+    """Claude Code, as far as its file."""
+
+    file: Path
+
+    def write(self, access: str, refresh: str = "canary-r", expires: int = AT) -> None:
+        row = {"accessToken": access, "refreshToken": refresh, "expiresAt": expires}
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text(json.dumps({"claudeAiOauth": row}))
+        # As most do: the file is another one each time.
+        os.replace(fresh, self.file)
+
+
+@asynccontextmanager
+async def opened(folder: Path, owner: str | None = "external") -> AsyncIterator[tuple[ProviderAccounts, Program]]:
+    program = Program(folder / "credentials.json")
+    program.write("canary-a")
+    async with (
+        open_database(None) as database,
+        open_accounts(database, {}, cipher=Cipher(new_key()), now=lambda: 5) as accounts,
+    ):
+        if owner is not None:
+            await accounts.keeping.bring(request(program, owner=owner))
+        yield accounts, program
+
+
+def request(program: Program, **more: Any) -> ImportRequest:
+    return ImportRequest.model_validate({"kind": "claude", "path": str(program.file), **more})
+
+
+async def now(vault: Vault) -> tuple[str, str | None, int | None, str | None]:
+    profile = vault.get(ID)
+    return profile.state, profile.reason, profile.expires_at, (await vault.login(ID)).access
+
+
+async def test_a_look_before_an_import_imports_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path, None) as (accounts, program):
+        answer = await accounts.keeping.bring(request(program))
+        [item] = answer.items
+        assert (item.profile_id, item.outcome, item.expires_at, item.refreshable) == (ID, "found", AT, False)
+        assert accounts.vault.all() == [] and "Nothing is imported" in answer.meaning
+        assert "canary" not in answer.model_dump_json()
+
+
+async def test_what_is_owned_has_its_refresh_token_and_is_not_read_again(tmp_path: Path) -> None:
+    async with opened(tmp_path, "edgebotd") as (accounts, program):
+        profile = accounts.vault.get(ID)
+        assert (profile.owner, profile.place, profile.state) == ("edgebotd", None, "fresh")
+        assert (await accounts.vault.login(ID)).refresh == "canary-r"
+        program.write("canary-b")
+        await accounts.watching.look()
+        assert await now(accounts.vault) == ("fresh", None, AT, "canary-a")
+        again = await accounts.keeping.bring(request(program, owner="external"))
+        assert [(one.outcome, one.problem) for one in again.items] == [("refused", f"it is here already, as {ID}")]
+
+
+async def test_what_is_watched_follows_its_file_without_what_refreshes_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (accounts, program):
+        vault = accounts.vault
+        assert (vault.get(ID).owner, place_of(vault.get(ID))) == ("external", ("claude", program.file))
+        assert (await vault.login(ID)).refresh is None
+        await accounts.watching.look()
+        generation = vault.get(ID).generation
+        assert generation == 1, "it is as it was imported"
+        program.write("canary-b", expires=AT + 1)
+        await accounts.watching.look()
+        assert await now(vault) == ("fresh", None, AT + 1, "canary-b")
+        told: list[str] = []
+        vault.subscribe(told.append)
+        await accounts.watching.look()
+        assert told == [], "a file that has not changed is not read"
+
+
+async def test_blanks_and_a_missing_file_leave_the_good_login(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (accounts, program):
+        for break_it, reason in (
+            (lambda: program.write("", "", 0), "logged out"),
+            (lambda: program.file.write_text("half a fi"), "no JSON"),
+            (program.file.unlink, "No such file"),
+        ):
+            break_it()
+            await accounts.watching.look()
+            state, told, expires_at, access = await now(accounts.vault)
+            assert (state, expires_at, access) == ("needs_login", AT, "canary-a")
+            assert told is not None and reason in told
+        program.write("canary-c")
+        await accounts.watching.look()
+        assert await now(accounts.vault) == ("fresh", None, AT, "canary-c")
+
+
+async def test_a_removed_login_is_forgotten_and_may_come_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (accounts, program):
+        await accounts.watching.look()
+        await accounts.vault.remove(ID)
+        await accounts.watching.look()
+        await accounts.keeping.bring(request(program, owner="external"))
+        program.write("canary-d")
+        await accounts.watching.look()
+        assert (await now(accounts.vault))[3] == "canary-d"
+
+
+async def test_what_can_only_be_watched_is_not_taken_over(tmp_path: Path) -> None:
+    async with opened(tmp_path, None) as (accounts, program):
+        program.write("canary-a", refresh="")
+        [item] = (await accounts.keeping.bring(request(program, owner="edgebotd"))).items
+        assert (item.outcome, accounts.vault.all()) == ("refused", []) and "watched only" in (item.problem or "")
+        program.write("canary with spaces")
+        [item] = (await accounts.keeping.bring(request(program, owner="external"))).items
+        assert item.outcome == "refused"
+        [item] = (await accounts.keeping.bring(request(program, owner="external", only=["other:one"]))).items
+        assert item.outcome == "refused" and accounts.vault.all() == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"path": None}, {"content": "{}"}, {"path": None, "content": "{}", "owner": "external"}, {"kind": "codex"}],
+)
+async def test_a_request_that_contradicts_itself_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    async with opened(tmp_path, None) as (accounts, program):
+        with pytest.raises(Invalid) as caught:
+            await accounts.keeping.bring(request(program, **wrong))
+        assert "canary" not in caught.value.detail
+
+
+async def test_logins_without_a_file_are_left_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path, None) as (accounts, _):
+        await accounts.keeping.add(AddRequest.model_validate({"provider": "p", "name": "k", "secret": "canary-k"}))
+        await accounts.watching.look()
+        assert accounts.vault.get("p:k").state == "static"
+    assert place_of(Profile("a:b", "a", "oauth", owner="gateway", place="atlas")) is None
+    assert place_of(Profile("a:b", "a", "oauth", owner="external", place="unheard:/x")) is None
