@@ -80,25 +80,36 @@ async def open_cipher(
     Raises:
         VaultLocked: it is missing, malformed, or cannot be read.
     """
+    place = key_place(settings, state_dir)
     try:
-        return Cipher(await _key(database, settings, state_dir, env))
+        # Small files, once at the start: no thread.
+        ours = settings.key_file is None and isinstance(place, Path)
+        if ours and not Path(place).exists() and await database.read(profiles.check_value) is None:
+            return Cipher(load_or_make(Path(place)))
+        key, loose = read_key(place, env)
     except (SecretError, OSError, ValueError) as exc:
-        where = "accounts.key_credential" if settings.key_credential else settings.key_file or state_dir / KEY_NAME
+        where = "" if isinstance(place, Path) else "accounts.key_credential: "
         raise VaultLocked(
-            f"The vault's key cannot be used: {where}: {exc}. Without it the stored logins cannot be read; "
+            f"The vault's key cannot be used: {where}{exc}. Without it the stored logins cannot be read; "
             "docs/accounts.md says where it comes from and what to do when it is lost."
         ) from None
-
-
-async def _key(database: Database, settings: AccountsSettings, state_dir: Path, env: Mapping[str, str]) -> SecretStr:
-    # Small files, once at the start: no thread.
-    if settings.key_credential is not None:
-        return SecretStr(read_secret_credential(settings.key_credential, env))
-    if (path := settings.key_file) is None:
-        path = state_dir / KEY_NAME
-        if not path.exists() and await database.read(profiles.check_value) is None:
-            return load_or_make(path)
-    secret, loose = read_secret_file(path)
     if loose:
         log.warning("%s", loose)
-    return SecretStr(secret)
+    return Cipher(key)
+
+
+def key_place(settings: AccountsSettings, state_dir: Path) -> Path | str:
+    """Return where the vault's key is: a file, or the name of a credential."""
+    return settings.key_credential or settings.key_file or state_dir / KEY_NAME
+
+
+def read_key(place: Path | str, env: Mapping[str, str]) -> tuple[SecretStr, str | None]:
+    """Return the vault's key as it lies there, and a warning about its file.
+
+    Raises:
+        SecretError, ValueError: it cannot be read.
+    """
+    if isinstance(place, str):
+        return SecretStr(read_secret_credential(place, env)), None
+    secret, loose = read_secret_file(place)
+    return SecretStr(secret), loose

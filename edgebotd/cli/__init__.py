@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "search": ("messages:search", "Find messages."),
     "events": ("events:events", "Watch the live channel."),
     "connections": ("status:connections", "Show who is connected to the live channel."),
+    "accounts": ("accounts:accounts", "Manage logins at model providers."),
     "user": ("users:user", "Manage people and what they may do."),
     "token": ("tokens:token", "Manage API tokens."),
 }

@@ -76,6 +76,7 @@ def start_problems(settings: Settings) -> Iterator[str]:
         except OSError as exc:
             reason = exc.strerror or str(exc)
             yield f"server.tls_certificate, server.tls_key: {server.tls_certificate} and {server.tls_key}: {reason}"
+    yield from _key_problems(settings)
     if connect_error(server.socket) is None or in_use(settings.storage.database):
         # Its addresses are taken by itself: before a restart that is how it must be. The lock tells that where systemd
         # has put the socket elsewhere than these settings say.
@@ -83,6 +84,21 @@ def start_problems(settings: Settings) -> Iterator[str]:
     yield from _folder_problems("server.socket", server.socket.parent)
     for address in server.bind:
         yield from _address_problems(address)
+
+
+def _key_problems(settings: Settings) -> Iterator[str]:
+    """Yield why the vault's key cannot be used, where there is one or the settings name it."""
+    from edgebotd.accounts.cipher import Cipher, VaultLocked
+    from edgebotd.accounts.house import key_place, read_key
+    from edgebotd.config.credentials import SecretError
+
+    place = key_place(settings.accounts, settings.storage.state_dir)
+    if isinstance(place, Path) and settings.accounts.key_file is None and not place.exists():
+        return  # it is made at the start, unless something is sealed already
+    try:
+        Cipher(read_key(place, os.environ)[0])
+    except (SecretError, VaultLocked, ValueError) as exc:
+        yield f"{'accounts.key_credential' if isinstance(place, str) else place}: {exc}"
 
 
 def _folder_problems(key: str, folder: Path) -> Iterator[str]:

@@ -1,0 +1,286 @@
+"""`accounts`: logins at model providers. No secret is an argument, which every user of the machine could read."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import click
+
+from edgebotd.cli.output import clean, json_option, note, one_line, print_json, print_table, until
+from edgebotd.cli.target import Target
+
+if TYPE_CHECKING:
+    from edgebotd.protocol.logins import Kind
+
+KINDS: Final = ("openclaw", "claude", "codex", "gemini")
+"""As protocol.logins has them; a test holds them equal, so that --help imports nothing."""
+
+_secret_option: Final = click.option(
+    "--file", "file", type=click.File("r"), help="A file with the secret; - for standard input. Else it is asked for."
+)
+_days_option: Final = click.option("--days", type=click.IntRange(1, 3650), help="token: days until it ends.")
+
+
+@click.group()
+def accounts() -> None:
+    """Manage logins at model providers: API keys, tokens, and those of other programs."""
+
+
+@accounts.command("list")
+@json_option
+@click.pass_obj
+def list_accounts(target: Target, as_json: bool) -> None:
+    """List logins and how they are. --json prints one a line."""
+    with target.client() as client:
+        items = client.get("/api/profiles")["items"]
+    if as_json:
+        for one in items:
+            print_json(one)
+        return
+    print_table(
+        ("LOGIN", "TYPE", "OWNER", "STATE", "EXPIRES", "BOTS", "FINGERPRINT", "LABEL"),
+        (
+            (
+                one["id"],
+                one["type"],
+                one["owner"],
+                _state(one),
+                None if one["expiresAt"] is None else until(one["expiresAt"]),
+                ", ".join(one["bots"]),
+                one["fingerprint"],
+                one["label"],
+            )
+            for one in items
+        ),
+        empty="No logins. `edgebotd accounts add PROVIDER:NAME` adds one by its API key.",
+    )
+    for one in items:
+        if one["reason"]:
+            note(f"{one['id']}: {one_line(one['reason'], 300)}")
+
+
+def _state(one: dict[str, Any]) -> str:
+    return "expired" if one["expired"] and one["state"] in ("static", "fresh") else str(one["state"])
+
+
+@accounts.command()
+@click.argument("login", metavar="PROVIDER:NAME")
+@click.option("--token", "is_token", is_flag=True, help="It is a long-lived token, not an API key.")
+@_days_option
+@click.option("--label", help="What people call it.")
+@click.option("--account-id", help="What the provider calls the account, where it wants to be told.")
+@click.option("--bot", "bots", multiple=True, help="A bot that uses it; may be repeated.")
+@_secret_option
+@json_option
+@click.pass_obj
+def add(
+    target: Target,
+    login: str,
+    is_token: bool,
+    days: int | None,
+    label: str | None,
+    account_id: str | None,
+    bots: tuple[str, ...],
+    file: IO[str] | None,
+    as_json: bool,
+) -> None:
+    """Add a login by its API key or token, which is asked for, and never shown again."""
+    provider, colon, name = login.partition(":")
+    if not colon:
+        raise click.BadParameter("A login is called PROVIDER:NAME, such as anthropic:work.", param_hint="PROVIDER:NAME")
+    body: dict[str, object] = {
+        "provider": provider,
+        "name": name,
+        "type": "token" if is_token else "api_key",
+        "secret": _secret(file),
+        "expiresAt": _ends(days),
+        "label": label,
+        "accountId": account_id,
+        "bots": list(bots),
+    }
+    with target.client() as client:
+        made = client.post("/api/profiles", {key: value for key, value in body.items() if value is not None})
+    if as_json:
+        print_json(made)
+        return
+    click.echo(f"{made['id']} is added, fingerprint {made['fingerprint']}.")
+
+
+@accounts.command()
+@click.argument("login", metavar="PROVIDER:NAME")
+@_days_option
+@_secret_option
+@click.pass_obj
+def secret(target: Target, login: str, days: int | None, file: IO[str] | None) -> None:
+    """Give a login by API key or token another secret."""
+    from edgebotd.cli.client import path
+
+    body = {"secret": _secret(file), **({} if days is None else {"expiresAt": _ends(days)})}
+    with target.client() as client:
+        made = client.put(path("/api/profiles/{}/secret", login), body)
+    click.echo(f"{made['id']} has another secret, fingerprint {made['fingerprint']}.")
+
+
+@accounts.command("import")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("place", metavar="[PATH]", required=False, type=click.Path(path_type=Path))
+@click.option("--take", "owner", flag_value="edgebotd", help="edgebotd refreshes them from now on; log out there.")
+@click.option("--watch", "owner", flag_value="external", help="The program goes on refreshing them; edgebotd looks.")
+@click.option("--only", multiple=True, metavar="PROVIDER:NAME", help="This login only; may be repeated.")
+@json_option
+@click.pass_obj
+def import_logins(
+    target: Target, kind: Kind, place: Path | None, owner: str | None, only: tuple[str, ...], as_json: bool
+) -> None:
+    """Import the logins of another program, whose files stay as they are. Without --take or --watch: show them.
+
+    PATH is its file, or OpenClaw's state directory; the usual place where it is left out. With --watch it is read by
+    the daemon, which has to be allowed to.
+    """
+    from edgebotd.accounts import stores
+    from edgebotd.errors import Invalid
+
+    at = (place or Path(stores.USUAL[kind])).expanduser().absolute()
+    more: dict[str, object] = {"kind": kind, **({} if owner is None else {"owner": owner})}
+    if only:
+        more["only"] = list(only)
+    try:
+        texts = [] if owner == "external" else stores.read_texts(kind, at)
+    except Invalid as exc:
+        raise click.ClickException(exc.detail) from exc
+    wheres: Iterable[dict[str, object]] = (
+        [{"path": str(at)}] if owner == "external" else [{"content": t} for t in texts]
+    )
+    with target.client() as client:
+        answers = [client.post("/api/profiles/import", {**more, **where}) for where in wheres]
+    items = [item for answer in answers for item in answer["items"]]
+    if as_json:
+        for item in items:
+            print_json(item)
+    else:
+        _print_found(items, owner)
+        for meaning in dict.fromkeys(answer["meaning"] for answer in answers):
+            note(meaning)
+    if owner is not None and not any(item["outcome"] == "added" for item in items):
+        raise click.ClickException("Nothing was imported.")
+
+
+def _print_found(items: list[dict[str, Any]], owner: str | None) -> None:
+    rows = ((i["profileId"], i["type"], i["label"], _expiry(i), i["outcome"], i["problem"]) for i in items)
+    print_table(("LOGIN", "TYPE", "LABEL", "EXPIRES", "", ""), rows, empty="There are no logins in it.")
+    if owner != "external":
+        for item in items:
+            if item["type"] == "oauth" and item["problem"] is None and not item["refreshable"]:
+                note(
+                    f"{item['profileId']}: edgebotd can refresh it only with [providers.{item['provider']}.oauth] in"
+                    " the settings, and with a refresh token in it."
+                )
+
+
+def _expiry(item: dict[str, Any]) -> str | None:
+    return None if item["expiresAt"] is None else until(item["expiresAt"])
+
+
+@accounts.command()
+@click.argument("login", metavar="PROVIDER:NAME")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def remove(target: Target, login: str, yes: bool) -> None:
+    """Forget a login with its secrets. At the provider it goes on to exist: revoke it there."""
+    from edgebotd.cli.client import path
+
+    with target.client() as client:
+        row = client.get(path("/api/profiles/{}", login))
+        if not yes:
+            if not sys.stdin.isatty():
+                raise click.UsageError("Forgetting a secret asks first; say --yes.")
+            used = f", which {', '.join(row['bots'])} use" if row["bots"] else ""
+            click.confirm(clean(f"Forget {row['id']}{used}? This cannot be undone"), abort=True, err=True)
+        client.delete(path("/api/profiles/{}", login))
+    click.echo(f"{row['id']} is removed.")
+
+
+@accounts.command()
+@click.argument("login", metavar="PROVIDER:NAME")
+@click.argument("text", required=False)
+@click.pass_obj
+def label(target: Target, login: str, text: str | None) -> None:
+    """Set what people call a login; without TEXT it has no label."""
+    from edgebotd.cli.client import path
+
+    with target.client() as client:
+        row = client.patch(path("/api/profiles/{}", login), {"label": text})
+    click.echo(clean(f"{row['id']}: {row['label'] or 'no label'}"))
+
+
+@accounts.command("bots")
+@click.argument("login", metavar="PROVIDER:NAME")
+@click.argument("bots", nargs=-1, metavar="[BOT]...")
+@click.option("--none", "none", is_flag=True, help="No bot uses it.")
+@click.pass_obj
+def set_bots(target: Target, login: str, bots: tuple[str, ...], none: bool) -> None:
+    """Say which bots use a login, in place of those that did; without BOT show them."""
+    from edgebotd.cli.client import path
+
+    if none and bots:
+        raise click.UsageError("Say either --none or which bots.")
+    with target.client() as client:
+        place = path("/api/profiles/{}", login)
+        row = client.put(f"{place}/bots", {"bots": list(bots)}) if bots or none else client.get(place)
+    for bot_id in row["bots"]:
+        click.echo(bot_id)
+
+
+@accounts.command()
+@click.option("--config", type=click.Path(readable=False, path_type=Path), help="The configuration file.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def reset(target: Target, config: Path | None, yes: bool) -> None:
+    """Forget every secret, where the vault's key is lost. The daemon must not run; each login has to be made anew."""
+    from edgebotd.cli.run import load_or_exit
+
+    settings = load_or_exit(config or target.config, {})
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("Forgetting every secret asks first; say --yes.")
+        click.confirm(f"Forget the secrets of all logins in {settings.storage.database}?", abort=True, err=True)
+    forgotten = _offline(settings.storage.database)
+    click.echo(f"The secrets of {forgotten} logins are forgotten. At the next start the key that is there counts.")
+
+
+def _offline(database: Path) -> int:
+    import trio
+
+    from edgebotd.store import profiles
+    from edgebotd.store.database import open_database
+    from edgebotd.store.errors import StoreError
+
+    reason, now = "The vault's key was lost, and its secret with it. Log in again.", time.time_ns() // 1_000_000
+    if not database.exists():
+        raise click.ClickException(f"{database}: there is no store.")
+
+    async def forget() -> int:
+        async with open_database(database, now=now) as store:
+            return await store.write(lambda tx: profiles.forget_secrets(tx.connection, reason, now))
+
+    try:
+        return trio.run(forget)
+    except (StoreError, OSError) as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+def _secret(file: IO[str] | None) -> str:
+    """Return the secret of a file, of standard input where that is no terminal, or as it is typed without echo."""
+    if file is not None:
+        return file.read().strip("\r\n")
+    if not sys.stdin.isatty():
+        return sys.stdin.read().strip("\r\n")
+    return str(click.prompt("Key or token", hide_input=True, err=True))
+
+
+def _ends(days: int | None) -> int | None:
+    return None if days is None else int((time.time() + days * 86_400) * 1000)

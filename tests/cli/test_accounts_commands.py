@@ -1,0 +1,137 @@
+"""`edgebotd accounts`: what it asks of the daemon; and the whole against a daemon, whose key is lost and found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from edgebotd.cli.accounts import KINDS
+from edgebotd.protocol import logins
+from tests.cli.conftest import Command
+from tests.cli.daemon import Script
+from tests.cli.place import Place, stop, until
+
+SECRET = "canary-0123456789"
+ROW: dict[str, Any] = {
+    "id": "anthropic:work", "provider": "anthropic", "type": "api_key", "owner": "edgebotd", "state": "static",
+    "expired": False, "expiresAt": None, "bots": ["atlas"], "fingerprint": "0123456789ab", "label": "Work\x1b[2J",
+    "reason": None,
+}  # fmt: skip
+
+
+def test_kinds_are_those_that_can_be_read() -> None:
+    assert KINDS == logins.KINDS
+
+
+def test_a_secret_comes_from_standard_input_or_a_file(command: Command, script: Script, tmp_path: Path) -> None:
+    script.answers["POST", "/api/profiles"] = (201, ROW)
+    (tmp_path / "key").write_text(f"{SECRET}-file\n")
+    first = command("accounts", "add", "anthropic:work", "--label", "Work", "--bot", "atlas", input=f"{SECRET}\n")
+    assert first.stdout == "anthropic:work is added, fingerprint 0123456789ab.\n"
+    command("accounts", "add", "anthropic:work", "--token", "--days", "3", "--file", str(tmp_path / "key"))
+    bodies = [request.body for request in script.seen("POST", "/api/profiles")]
+    assert bodies[0] == {
+        "provider": "anthropic", "name": "work", "type": "api_key", "secret": SECRET, "label": "Work",
+        "bots": ["atlas"],
+    }  # fmt: skip
+    assert (bodies[1]["secret"], bodies[1]["type"], bodies[1]["expiresAt"] > 0) == (f"{SECRET}-file", "token", True)
+    script.answers["PUT", "/api/profiles/anthropic%3Awork/secret"] = (200, ROW)
+    changed = command("accounts", "secret", "anthropic:work", input=SECRET)
+    assert changed.exit_code == 0 and SECRET not in changed.output + first.output
+    wrong = command("accounts", "add", "anthropic", input=SECRET)
+    assert wrong.exit_code == 2 and "PROVIDER:NAME" in wrong.stderr
+
+
+def test_lists_removes_and_the_bots_that_use_one(command: Command, script: Script) -> None:
+    one = "/api/profiles/anthropic%3Awork"
+    dead = {**ROW, "id": "openai:x", "state": "needs_login", "reason": "Log in again.", "label": None, "expiresAt": 1}
+    script.answers["GET", "/api/profiles"] = (200, {"items": [ROW, dead]})
+    script.answers["GET", one] = script.answers["PUT", one + "/bots"] = (200, ROW)
+    script.answers["PATCH", one] = (200, ROW)
+    script.answers["DELETE", one] = (204, None)
+    listed = command("accounts", "list")
+    assert listed.stdout.splitlines()[1].split() == [
+        "anthropic:work", "api_key", "edgebotd", "static", "-", "atlas", "0123456789ab",
+        "Work\N{REPLACEMENT CHARACTER}[2J",
+    ]  # fmt: skip
+    assert "openai:x: Log in again." in listed.stderr
+    assert [json.loads(line)["id"] for line in command("accounts", "list", "--json").stdout.splitlines()] == [
+        "anthropic:work", "openai:x",
+    ]  # fmt: skip
+    assert command("accounts", "bots", "anthropic:work").stdout == "atlas\n"
+    command("accounts", "bots", "anthropic:work", "atlas", "nova")
+    command("accounts", "bots", "anthropic:work", "--none")
+    assert [r.body for r in script.requests if r.method == "PUT"] == [{"bots": ["atlas", "nova"]}, {"bots": []}]
+    command("accounts", "label", "anthropic:work", "Home")
+    assert [r.body for r in script.requests if r.method == "PATCH"] == [{"label": "Home"}]
+    assert command("accounts", "remove", "anthropic:work").exit_code == 2, "nobody is there to be asked"
+    assert command("accounts", "remove", "anthropic:work", "--yes").stdout == "anthropic:work is removed.\n"
+
+
+def test_an_import_sends_what_it_has_read_and_a_watched_file_by_its_path(
+    command: Command, script: Script, tmp_path: Path
+) -> None:
+    item = {
+        "profileId": "google:gemini", "provider": "google", "type": "oauth", "label": None, "file": None,
+        "expiresAt": None, "fingerprint": "0123456789ab", "refreshable": False, "outcome": "added", "problem": None,
+    }  # fmt: skip
+    script.answers["POST", "/api/profiles/import"] = (200, {"items": [item], "meaning": "It means this."})
+    text = json.dumps({"access_token": SECRET, "refresh_token": SECRET})
+    file = tmp_path / "home" / ".gemini" / "oauth_creds.json"
+    assert "cannot be read: No such file" in command("accounts", "import", "gemini").stderr
+    file.parent.mkdir()
+    file.write_text(text)
+    taken = command("accounts", "import", "gemini", "--take", "--only", "google:gemini")
+    command("accounts", "import", "gemini", str(file), "--watch")
+    command("accounts", "import", "gemini")
+    assert [request.body for request in script.seen("POST", "/api/profiles/import")] == [
+        {"kind": "gemini", "owner": "edgebotd", "only": ["google:gemini"], "content": text},
+        {"kind": "gemini", "owner": "external", "path": str(file)},
+        {"kind": "gemini", "content": text},
+    ]
+    assert "It means this." in taken.stderr and "[providers.google.oauth]" in taken.stderr
+    assert taken.exit_code == 0 and SECRET not in taken.output
+    item.update(outcome="refused", problem="it is here already, as google:gemini")
+    again = command("accounts", "import", "gemini", "--take")
+    assert again.exit_code == 1 and "it is here already" in again.stdout
+
+
+def test_a_daemon_keeps_them_over_restarts_and_refuses_another_key(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    config = tmp_path / "c.toml"
+    config.write_text(f'[server]\nbind = []\nsocket = "{tmp_path}/socket"\n[storage]\nstate_dir = "{tmp_path}/state"\n')
+    config.chmod(0o600)
+    claude = tmp_path / "credentials.json"
+    claude.write_text(json.dumps({"claudeAiOauth": {"accessToken": SECRET + "a", "refreshToken": SECRET + "r"}}))
+    to = ("--socket", f"{tmp_path}/socket", "accounts")
+    key = tmp_path / "state" / "vault.key"
+    with place.started("run", "--config", str(config)) as daemon:
+        said = until(daemon, "is ready")
+        assert "fingerprint" in place.run(*to, "add", "openai:work", input=SECRET)
+        assert "anthropic:claude" in place.run(*to, "import", "claude", str(claude), "--watch")
+        before = place.run(*to, "list")
+        stop(daemon)
+    shutil.move(key, tmp_path / "kept.key")
+    missing = place.run("run", "--config", str(config), status=78)
+    assert "vault.key cannot be read: No such file" in missing and "docs/accounts.md" in missing
+    key.write_text("A" * 43 + "=\n")
+    key.chmod(0o600)
+    assert "Put the right one back" in place.run("run", "--config", str(config), status=78)
+    key.write_text("short\n")
+    assert "The vault's key is malformed" in place.run("check", "--config", str(config), status=1)
+    shutil.copy(tmp_path / "kept.key", key)
+    with place.started("run", "--config", str(config)) as daemon:
+        said += until(daemon, "is ready")
+        assert place.run(*to, "list") == before
+        stop(daemon)
+    key.unlink()
+    assert "2 logins are forgotten" in place.run("accounts", "reset", "--config", str(config), "--yes")
+    with place.started("run", "--config", str(config)) as daemon:
+        said += until(daemon, "is ready")
+        assert "needs_login" in place.run(*to, "list")
+        assert SECRET not in said + place.run(*to, "list", "--json") + before
+        stop(daemon)
+    written = b"".join(file.read_bytes() for file in (tmp_path / "state").rglob("*") if file.is_file())
+    assert SECRET.encode() not in written
