@@ -58,13 +58,7 @@ from edgebotd.store.database import Database, open_database
 from edgebotd.supervisor import Job, Supervisor, open_supervisor
 from edgebotd.web.app import create_app
 from edgebotd.web.front import Front
-from edgebotd.web.listeners import (
-    ListenError,
-    addresses,
-    open_listeners,
-    page_url,
-    reachable_from_outside,
-)
+from edgebotd.web.listeners import NoAdministrator, addresses, check_exposure, open_listeners, page_url
 from edgebotd.web.remote_image import RemoteImages
 from edgebotd.web.server import serve_web
 from edgebotd.web.services import Services
@@ -81,10 +75,6 @@ MORE_START_SECONDS: Final = 60.0
 """How far ahead a start that takes long asks for time."""
 EXTRA_STOP_SECONDS: Final = 20.0
 """What a stop may take beyond the requests' deadline: telling the streams, the last commits."""
-
-
-class NoAdministrator(EdgebotdError):
-    """The daemon would be open to other machines before anybody can administrate it."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +160,7 @@ async def _main(
                 nursery.start_soon(_ask_for_time, opening, name="ask systemd for time")
                 house = await _open(stack, settings, stopping)
                 opening.cancel()
-                _check_exposure(house, sockets)
+                check_exposure(settings.server, sockets, house.people.has_admin)
                 await _serve(house, sockets, announce)
             nursery.cancel_scope.cancel()
     if everything.cancelled_caught:
@@ -222,6 +212,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
             installation=identity.id,
             note=partial(_note, wall_clock),
             now=wall_clock,
+            profile_secret=profiles.secret_of,
         )
     )
     supervisor = await stack.enter_async_context(open_supervisor(partial(_publish_job, hub), now=wall_clock, rng=rng))
@@ -289,29 +280,6 @@ def _retention(storage: StorageSettings, chat: ChatSettings, database: Database,
 
 def _health(supervisor: Supervisor) -> Mapping[str, Any]:
     return {"jobs": [status.model_dump(mode="json", by_alias=True) for status in supervisor.statuses()]}
-
-
-def _check_exposure(house: _House, sockets: Sequence[socket.socket]) -> None:
-    """Refuse to be reachable by strangers without TLS or a proxy, or before there is an administrator.
-
-    Raises:
-        ListenError: plain HTTP, other machines, no trusted proxy. The configuration's own check has refused such a
-            `server.bind` before; this one knows the sockets of systemd too.
-        NoAdministrator: whoever came first with a setup link would own it.
-    """
-    server = house.settings.server
-    if not (outside := reachable_from_outside(sockets)):
-        return
-    if server.tls_certificate is None and not server.trusted_proxies:
-        raise ListenError(
-            f"{outside[0]} is reachable from other machines, which needs server.tls_certificate and server.tls_key, "
-            "or server.trusted_proxies for a reverse proxy that does TLS."
-        )
-    if not house.people.has_admin():
-        raise NoAdministrator(
-            f"{outside[0]} is reachable from other machines, and there is no administrator yet. Start once with "
-            "--bind 127.0.0.1:8787, make one with 'edgebotd user add NAME --admin', then start again."
-        )
 
 
 async def _serve(

@@ -17,7 +17,7 @@ from edgebotd.accounts.vault import Vault, load_vault
 from edgebotd.accounts.watching import Watching
 from edgebotd.config import AccountsSettings, ProviderSettings
 from edgebotd.config.credentials import SecretError, read_secret_credential, read_secret_file
-from edgebotd.errors import NotFound
+from edgebotd.errors import Conflict, NotFound
 from edgebotd.store import profiles
 from edgebotd.store.database import Database
 
@@ -39,6 +39,25 @@ class ProviderAccounts:
     vault: Vault
     keeping: Keeping
     watching: Watching
+    now: Callable[[], int]
+
+    async def secret_of(self, profile_id: str) -> SecretStr:
+        """Return what is sent to the provider, for the environment of a bot's container that refers to a login.
+
+        Raises:
+            Conflict: there is no such login, or it has nothing that is good now.
+        """
+        try:
+            profile, login = self.vault.get(profile_id), await self.vault.login(profile_id)
+        except NotFound:
+            known = (
+                f"There is no login '{profile_id}' with a secret here. `edgebotd accounts list` shows what there is."
+            )
+            raise Conflict("secret_missing", known) from None
+        ended = profile.expires_at is not None and profile.expires_at <= self.now()
+        if login.access is None or ended:
+            raise Conflict("secret_unusable", f"The login '{profile_id}' has run out. Log in again first.")
+        return SecretStr(login.access)
 
     @property
     def jobs(self) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -67,7 +86,7 @@ async def open_accounts(
         # Opening one has its secrets taken out of all that is logged from now on, where an earlier life left them.
         with suppress(NotFound):
             await vault.login(profile.id)
-    yield ProviderAccounts(providers, vault, Keeping(vault, providers), Watching(vault))
+    yield ProviderAccounts(providers, vault, Keeping(vault, providers), Watching(vault), now)
 
 
 async def open_cipher(
@@ -83,9 +102,8 @@ async def open_cipher(
     place = key_place(settings, state_dir)
     try:
         # Small files, once at the start: no thread.
-        ours = settings.key_file is None and isinstance(place, Path)
-        if ours and not Path(place).exists() and await database.read(profiles.check_value) is None:
-            return Cipher(load_or_make(Path(place)))
+        if _may_be_made(settings, state_dir) and await database.read(profiles.check_value) is None:
+            return Cipher(load_or_make(state_dir / KEY_NAME))
         key, loose = read_key(place, env)
     except (SecretError, OSError, ValueError) as exc:
         where = "" if isinstance(place, Path) else "accounts.key_credential: "
@@ -96,6 +114,11 @@ async def open_cipher(
     if loose:
         log.warning("%s", loose)
     return Cipher(key)
+
+
+def _may_be_made(settings: AccountsSettings, state_dir: Path) -> bool:
+    named = settings.key_file is not None or settings.key_credential is not None
+    return not named and not (state_dir / KEY_NAME).exists()
 
 
 def key_place(settings: AccountsSettings, state_dir: Path) -> Path | str:

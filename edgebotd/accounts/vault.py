@@ -208,6 +208,17 @@ class Vault:
 
         await self._write(write, apply)
 
+    async def look_at_bots(self) -> None:
+        """Look again which bots use what: containers that refer to a login come and go without a word to the vault."""
+        seen = self._bots
+        found = await self._database.read(rows.bots_of)
+        # Something that was written meanwhile knows better.
+        if self._bots is seen and found != seen:
+            self._bots = found
+            for profile_id in sorted({*seen, *found}):
+                if seen.get(profile_id) != found.get(profile_id):
+                    self._tell(profile_id)
+
     async def forget_bot(self, bot_id: str) -> None:
         """Take a bot that was removed from every profile."""
         told = [profile_id for profile_id, bots in self._bots.items() if bot_id in bots]

@@ -1,4 +1,6 @@
-"""Reads the file of an `external` login again when it has changed. Its program refreshes it, nobody else."""
+"""Sees what others do to logins: reads the file of an `external` one again when it has changed (its program refreshes
+it, nobody else), and looks which bots' containers refer to one.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +40,7 @@ class Watching:
 
     async def look(self) -> None:
         """Read what has changed since the last look; each file once."""
+        await self.vault.look_at_bots()
         watched = [profile for profile in self.vault.all() if profile.owner == "external" and place_of(profile)]
         self._marks = {one.id: self._marks[one.id] for one in watched if one.id in self._marks}
         files: dict[tuple[Kind, Path], list[Profile]] = {}

@@ -19,7 +19,12 @@ wait_option = click.option("--no-wait", is_flag=True, help="Print the operation'
 @click.option("--name", help="The name that people see.")
 @click.option("--model", help="What its agents use by default, as provider/model.")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="A value for its environment. Not for secrets.")
-@click.option("--secret-env", multiple=True, metavar="NAME=SECRET", help="The same by a name out of docker.secrets.")
+@click.option(
+    "--secret-env",
+    multiple=True,
+    metavar="NAME=SECRET",
+    help="The same by a name out of docker.secrets, or by a login: KEY=profile:anthropic:work.",
+)
 @click.option("--config", type=click.File("r"), help="JSON that goes into its openclaw.json; - for standard input.")
 @click.option("--memory", type=int, metavar="MIB", help="Memory in MiB.")
 @click.option("--cpus", type=float, help="Processors.")

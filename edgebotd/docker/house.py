@@ -24,7 +24,7 @@ from edgebotd.docker.images import Images
 from edgebotd.docker.lifecycle import Lifecycle
 from edgebotd.docker.log_follow import LogFollow
 from edgebotd.docker.logs import Logs
-from edgebotd.docker.making import Maker, Probe
+from edgebotd.docker.making import Maker, Probe, ProfileSecret, no_profiles
 from edgebotd.docker.operations import Note, Operations
 from edgebotd.docker.probe import gateway_lives
 from edgebotd.docker.provision import Provisioning
@@ -105,6 +105,7 @@ async def open_docker(
     note: Note,
     now: Callable[[], int],
     probe: Probe = gateway_lives,
+    profile_secret: ProfileSecret = no_profiles,
 ) -> AsyncIterator[Docker]:
     """Open the engine's connections and go on with what an earlier life of the daemon did not end.
 
@@ -114,6 +115,7 @@ async def open_docker(
         installation: what edgebotd's own containers are labelled with.
         note: writes the audit entries of operations.
         probe: asks a gateway whether it lives.
+        profile_secret: gives the secret of a login that a bot's environment refers to.
     """
     async with AsyncExitStack() as stack:
         if engine is None and socket is not None:
@@ -133,7 +135,7 @@ async def open_docker(
         follower = None if engine is None else Follower(engine, containers, settings.reconcile_seconds)
         operations = Operations(database, hub, nursery, at_once=settings.operations_at_once, note=note, now=now)
         refresh = _nothing if follower is None else follower.refresh
-        maker = Maker(containers, settings, installation, probe)
+        maker = Maker(containers, settings, installation, probe, profile_secret)
         maker.know_secrets()
         services = Services(database, bots, containers, operations, maker, settings)
         lifecycle = Lifecycle(services, refresh=refresh, note=note)

@@ -19,7 +19,7 @@ from edgebotd.docker.gateway import command, owner_of
 from edgebotd.docker.operations import Work
 from edgebotd.docker.profile import body
 from edgebotd.docker.redact import redact_all, secrets_of
-from edgebotd.docker.spec import BOT_LABEL, INSTALLATION_LABEL, OPERATION_LABEL, Spec
+from edgebotd.docker.spec import BOT_LABEL, INSTALLATION_LABEL, OPERATION_LABEL, PROFILE_PREFIX, Spec
 from edgebotd.errors import Conflict, Problem
 from edgebotd.protocol.docker.containers import Container
 from edgebotd.protocol.docker.streams import OutputLine
@@ -33,11 +33,27 @@ LAST_LINES: Final = 20
 Probe = Callable[[int], Awaitable[bool]]
 """Asks whether a gateway on this port of 127.0.0.1 says that it lives."""
 
+ProfileSecret = Callable[[str], Awaitable[SecretStr]]
+"""Gives what a login at a provider sends, by its id; raises `Conflict` where there is none."""
+
+
+async def no_profiles(profile_id: str) -> SecretStr:
+    """Stand in where there are no logins."""
+    raise Conflict("secret_missing", f"There is no login '{profile_id}'.")
+
 
 class Maker:
     """Made by `open_docker`. Every method raises `EngineError` where the engine refuses or is away."""
 
-    def __init__(self, containers: Containers, settings: DockerSettings, installation: str, probe: Probe) -> None:
+    def __init__(
+        self,
+        containers: Containers,
+        settings: DockerSettings,
+        installation: str,
+        probe: Probe,
+        profile_secret: ProfileSecret = no_profiles,
+    ) -> None:
+        self._profile_secret = profile_secret
         self._containers = containers
         self._settings = settings
         self._installation = installation
@@ -86,7 +102,7 @@ class Maker:
             installation=self._installation,
             operation_id=work.id,
             settings=self._settings,
-            secrets=self.secrets(spec.secret_environment),
+            secrets=await self.secrets(spec.secret_environment),
             owner=await self._owner(spec.pinned),
         )
         if spec.network == "host":
@@ -136,23 +152,30 @@ class Maker:
         await self.engine.remove_volume(name)
         return True
 
-    def secrets(self, wanted: Mapping[str, str]) -> dict[str, SecretStr]:
-        """Read the secrets that an environment refers to. Small files: no thread.
+    async def secrets(self, wanted: Mapping[str, str]) -> dict[str, SecretStr]:
+        """Read the secrets that an environment refers to, by name.
 
         Raises:
-            Conflict: the settings have no secret of the name, or its file cannot be used.
+            Conflict: there is no secret of the name in the settings, no such login, or it cannot be used.
         """
         found = {}
         for name in wanted.values():
-            if (path := self._settings.secrets.get(name)) is None:
-                raise Conflict("secret_missing", f"There is no secret '{name}'. Name its file in docker.secrets.")
-            try:
-                secret, _ = read_secret_file(path)
-            except SecretError as exc:
-                raise Conflict("secret_unusable", f"The secret '{name}' cannot be used: {exc}.") from None
-            logs.register_secret(secret)
-            found[name] = SecretStr(secret)
+            if name.startswith(PROFILE_PREFIX):
+                found[name] = await self._profile_secret(name.removeprefix(PROFILE_PREFIX))
+            else:
+                found[name] = self._of_file(name)
         return found
+
+    def _of_file(self, name: str) -> SecretStr:
+        """Read a secret of the settings. Small files: no thread."""
+        if (path := self._settings.secrets.get(name)) is None:
+            raise Conflict("secret_missing", f"There is no secret '{name}'. Name its file in docker.secrets.")
+        try:
+            secret, _ = read_secret_file(path)
+        except SecretError as exc:
+            raise Conflict("secret_unusable", f"The secret '{name}' cannot be used: {exc}.") from None
+        logs.register_secret(secret)
+        return SecretStr(secret)
 
     def know_secrets(self) -> None:
         """Have all secrets of the settings taken out of what is told: what made a container may be an earlier life's.
@@ -161,7 +184,7 @@ class Maker:
         """
         for name in self._settings.secrets:
             with suppress(Conflict):
-                self.secrets({name: name})
+                self._of_file(name)
 
     async def wait_healthy(self, work: Work, name: str, port: int) -> None:
         """Wait until a container that was started is well, by its own check or because its gateway answers.

@@ -132,7 +132,7 @@ def _environment(spec: Spec, secrets: Mapping[str, SecretStr], kept: Set[str]) -
     values = {**ENVIRONMENT, **elsewhere, **spec.environment}
     for name, secret in spec.secret_environment.items():
         if secret not in secrets:
-            raise Conflict("secret_missing", f"There is no secret '{secret}'. Name its file in docker.secrets.")
+            raise Conflict("secret_missing", f"There is no secret '{secret}'.")
         values[name] = secrets[secret].get_secret_value()
     return values
 

@@ -60,7 +60,7 @@ class ProvisionRequest(Model):
     Attributes:
         image: by default docker.image of the settings.
         model: what its agents use by default, as provider/model.
-        environment: plain values; `secret_environment`: names of docker.secrets.
+        environment: plain values; `secret_environment`: names of docker.secrets, or logins (profile:PROVIDER:NAME).
         config: goes into the gateway's openclaw.json.
     """
 
@@ -143,7 +143,7 @@ class Provisioning(Operating):
                     f"environment: {name} looks like a secret, which is not kept here. Name its file in docker.secrets,"
                     " and give it as a secret."
                 )
-        self._maker.secrets(request.secret_environment)
+        await self._maker.secrets(request.secret_environment)
         if both := request.environment.keys() & request.secret_environment.keys():
             raise Invalid(f"{min(both)} is given twice, as a plain value and as a secret.")
         if request.network == "host" and request.id not in self._settings.host_network:

@@ -18,7 +18,14 @@ STATE_PATH: Final = "/home/node/.openclaw"
 ENVIRONMENT_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 """Small letters too: of http_proxy some programs know no other spelling."""
 EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_NAME_PATTERN)]
-SecretName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+PROFILE_PREFIX: Final = "profile:"
+SecretName = Annotated[
+    str,
+    Field(
+        pattern=rf"^([a-z0-9][a-z0-9_-]{{0,63}}|{PROFILE_PREFIX}[a-z0-9][a-z0-9-]{{0,31}}:[A-Za-z0-9][A-Za-z0-9._@+-]{{0,63}})$"
+    ),
+]
+"""A name out of docker.secrets, or `profile:` and a login at a provider: profile:anthropic:work."""
 EnvironmentText = Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")]
 VolumeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{1,127}$")]
 """Of such a form it cannot be read as a path of the machine, which an engine would mount in its place."""
@@ -60,7 +67,7 @@ class Spec(Model):
         image: as it was asked for, name:tag.
         pinned: the same by digest, or the image's id where it has no digest (it was built here).
         port: on 127.0.0.1 of this machine, for the gateway's 18789.
-        environment: plain values; `secret_environment`: names of secrets, looked up when the container is made.
+        environment: plain values; `secret_environment`: names of secrets or logins, looked up as it is made.
         read_only: the image's own files cannot be changed.
         command: in place of the image's own; empty: the image's.
         previous: what it was before its last upgrade.

@@ -130,14 +130,21 @@ def secret(conn: sqlite3.Connection, profile_id: str, generation: int) -> bytes 
 
 
 def bots_of(conn: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
-    """Return which bots use each profile that a bot uses; removed bots are left out."""
+    """Return which bots use each profile that a bot uses: as people say, and as their containers' environment refers.
+
+    Removed bots are left out.
+    """
     found: dict[str, list[str]] = {}
     used = conn.execute(
-        "SELECT profile_id, bot_id FROM profile_bots JOIN bots ON bots.id = bot_id WHERE removed_at IS NULL"
-        " ORDER BY profile_id, bot_id"
+        "SELECT profile_id, bot_id FROM profile_bots"
+        " UNION SELECT substr(value, 9), bot_id FROM containers, json_each(spec, '$.secret_environment')"
+        " WHERE value LIKE 'profile:%' AND substr(value, 9) IN (SELECT id FROM profiles)"
+        " ORDER BY 1, 2"
     )
+    there = {bot.id for bot in bots.all_bots(conn)}
     for profile_id, bot_id in used:
-        found.setdefault(profile_id, []).append(bot_id)
+        if bot_id in there:
+            found.setdefault(profile_id, []).append(bot_id)
     return {profile_id: tuple(ids) for profile_id, ids in found.items()}
 
 

@@ -6,13 +6,13 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from edgebotd import systemd
-from edgebotd.config import address_url, is_loopback, parse_address
+from edgebotd.config import ServerSettings, address_url, is_loopback, parse_address
 from edgebotd.errors import EdgebotdError
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 
 class ListenError(EdgebotdError):
     """An address cannot be listened on; the text says which, why, and what to do."""
+
+
+class NoAdministrator(EdgebotdError):
+    """The daemon would be open to other machines before anybody can administrate it."""
 
 
 class ServerSection(Protocol):
@@ -98,6 +102,28 @@ def reachable_from_outside(sockets: Sequence[socket.socket]) -> list[str]:
     """Return the addresses that other machines can reach, as `host:port`."""
     names = [sock.getsockname() for sock in sockets if sock.family != socket.AF_UNIX]
     return [address_words(name) for name in names if not is_loopback(name[0])]
+
+
+def check_exposure(server: ServerSettings, sockets: Sequence[socket.socket], has_admin: Callable[[], bool]) -> None:
+    """Refuse to be reachable by strangers without TLS or a proxy, or before there is an administrator.
+
+    Raises:
+        ListenError: plain HTTP, other machines, no trusted proxy. The configuration's own check has refused such a
+            `server.bind` before; this one knows the sockets of systemd too.
+        NoAdministrator: whoever came first with a setup link would own it.
+    """
+    if not (outside := reachable_from_outside(sockets)):
+        return
+    if server.tls_certificate is None and not server.trusted_proxies:
+        raise ListenError(
+            f"{outside[0]} is reachable from other machines, which needs server.tls_certificate and server.tls_key, "
+            "or server.trusted_proxies for a reverse proxy that does TLS."
+        )
+    if not has_admin():
+        raise NoAdministrator(
+            f"{outside[0]} is reachable from other machines, and there is no administrator yet. Start once with "
+            "--bind 127.0.0.1:8787, make one with 'edgebotd user add NAME --admin', then start again."
+        )
 
 
 def addresses(sockets: Sequence[socket.socket]) -> list[str]:

@@ -16,6 +16,7 @@ from edgebotd.config import DockerSettings
 from edgebotd.docker.bots import Bots
 from edgebotd.docker.engine import Engine
 from edgebotd.docker.house import Docker, open_docker
+from edgebotd.docker.making import ProfileSecret, no_profiles
 from edgebotd.errors import Conflict, NotFound
 from edgebotd.events import BotState, BotSummary, ContainerStatus
 from edgebotd.hub.hub import Hub
@@ -139,6 +140,7 @@ async def docker_on(
     bots: Bots | None = None,
     settings: DockerSettings | None = None,
     named: dict[str, str] | None = None,
+    profile_secret: ProfileSecret = no_profiles,
 ) -> AsyncIterator[Docker]:
     """Open the floor; nobody runs its job (`Docker.run`) unless the test does. Without a socket there is no engine."""
 
@@ -159,5 +161,6 @@ async def docker_on(
         installation=INSTALLATION,
         note=note,
         now=clock,
+        profile_secret=profile_secret,
     ) as docker:
         yield docker

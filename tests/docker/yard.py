@@ -17,6 +17,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from edgebotd.config import DockerSettings
 from edgebotd.docker.house import Docker
+from edgebotd.docker.making import ProfileSecret, no_profiles
 from edgebotd.docker.operations import Step, Work
 from edgebotd.docker.provision import ProvisionRequest
 from edgebotd.docker.spec import STATE_PATH
@@ -46,11 +47,18 @@ class Yard:
     clock: Clock
     settings: DockerSettings
     bots: RowedBots
+    profile_secret: ProfileSecret = no_profiles
 
     @asynccontextmanager
     async def life(self) -> AsyncIterator[Docker]:
         async with docker_on(
-            self.database, self.hub, self.clock, engine=self.engine, bots=self.bots, settings=self.settings
+            self.database,
+            self.hub,
+            self.clock,
+            engine=self.engine,
+            bots=self.bots,
+            settings=self.settings,
+            profile_secret=self.profile_secret,
         ) as docker:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(docker.run)

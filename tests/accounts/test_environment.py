@@ -1,0 +1,57 @@
+"""A bot's container gets a login's secret by reference: looked up when it is made, kept nowhere."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from trio.testing import MockClock
+
+from edgebotd.accounts.cipher import Cipher, new_key
+from edgebotd.accounts.house import open_accounts
+from edgebotd.accounts.keeping import AddRequest, SecretRequest
+from edgebotd.errors import Conflict
+from tests.docker.test_recreate import recreate
+from tests.docker.yard import begun, make, open_yard
+
+REFERENCE = {"ANTHROPIC_API_KEY": "profile:anthropic:work"}
+
+
+async def test_a_bot_gets_what_its_login_has_when_it_is_made_and_made_anew(autojump_clock: MockClock) -> None:
+    async with (
+        open_yard() as yard,
+        open_accounts(yard.database, {}, cipher=Cipher(new_key()), now=yard.clock) as accounts,
+    ):
+        yard.profile_secret = accounts.secret_of
+        async with yard.life() as docker:
+            with pytest.raises(Conflict, match="no login 'anthropic:work'"):
+                await begun(docker, secretEnvironment=REFERENCE)
+            key = {"provider": "anthropic", "name": "work", "secret": "canary-first", "type": "token"}
+            await accounts.keeping.add(AddRequest.model_validate(key))
+            operation = await make(docker, secretEnvironment=REFERENCE)
+            assert operation.state == "succeeded", operation.reason
+            (container,) = yard.engine.all.values()
+            assert "ANTHROPIC_API_KEY=canary-first" in container.body["Env"]
+            stored = await yard.stored()
+            assert stored is not None
+            assert stored.spec["secret_environment"] == REFERENCE
+            assert "canary" not in json.dumps([operation.request, operation.made, stored.spec])
+
+            assert accounts.vault.bots_of("anthropic:work") == ()
+            told: list[str] = []
+            accounts.vault.subscribe(told.append)
+            await accounts.vault.look_at_bots()
+            await accounts.vault.look_at_bots()
+            assert (accounts.vault.bots_of("anthropic:work"), told) == (("atlas",), ["anthropic:work"])
+
+            secret = SecretRequest.model_validate({"secret": "canary-second", "expiresAt": yard.clock() + 600_000})
+            await accounts.keeping.replace("anthropic:work", secret)
+            assert (await recreate(docker)).state == "succeeded"
+            (container,) = yard.engine.all.values()
+            assert "ANTHROPIC_API_KEY=canary-second" in container.body["Env"]
+
+            yard.clock.offset += 700_000
+            failed = await recreate(docker)
+            assert failed.state != "succeeded" and "has run out" in (failed.reason or "")
+            (container,) = yard.engine.all.values()
+            assert container.state == "running", "the one that was there goes on"
