@@ -102,7 +102,7 @@ async def open_cipher(
     place = key_place(settings, state_dir)
     try:
         # Small files, once at the start: no thread.
-        if _may_be_made(settings, state_dir) and await database.read(profiles.check_value) is None:
+        if _may_be_made(settings, state_dir) and not await database.read(profiles.has_secrets):
             return Cipher(load_or_make(state_dir / KEY_NAME))
         key, loose = read_key(place, env)
     except (SecretError, OSError, ValueError) as exc:

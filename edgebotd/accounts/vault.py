@@ -243,7 +243,7 @@ class Vault:
 
         def write(tx: Transaction) -> tuple[bytes, list[Profile], Mapping[str, tuple[str, ...]]]:
             conn = tx.connection
-            if (sealed := rows.check_value(conn)) is None:
+            if (sealed := rows.check_value(conn)) is None or not rows.has_secrets(conn):
                 sealed = self._cipher.seal(b"", _CHECK)
                 rows.set_check_value(conn, sealed)
             return sealed, rows.all_profiles(conn), rows.bots_of(conn)

@@ -176,7 +176,12 @@ def check_value(conn: sqlite3.Connection) -> bytes | None:
 
 def set_check_value(conn: sqlite3.Connection, sealed: bytes) -> None:
     """Keep it."""
-    conn.execute("INSERT INTO vault VALUES (1, ?)", (sealed,))
+    conn.execute("INSERT OR REPLACE INTO vault VALUES (1, ?)", (sealed,))
+
+
+def has_secrets(conn: sqlite3.Connection) -> bool:
+    """Say whether anything is sealed: without, any key is as good as another."""
+    return conn.execute("SELECT EXISTS (SELECT 1 FROM profile_secrets)").fetchone()[0] == 1
 
 
 def forget_secrets(conn: sqlite3.Connection, reason: str, now: int) -> int:

@@ -8,16 +8,24 @@ import pytest
 
 from edgebotd.accounts.cipher import Cipher, VaultLocked, new_key
 from edgebotd.accounts.house import KEY_NAME, open_accounts, open_cipher
+from edgebotd.accounts.keeping import AddRequest
 from edgebotd.config import AccountsSettings
 from edgebotd.store.database import open_database
 
+LOGIN = AddRequest.model_validate({"provider": "a", "name": "b", "secret": "canary-b"})
 
-async def opens(folder: Path, settings: AccountsSettings, env: dict[str, str] | None = None) -> None:
-    """Start on the store of a folder, and stop."""
+
+async def opens(
+    folder: Path, settings: AccountsSettings, env: dict[str, str] | None = None, *, add: bool = False
+) -> None:
+    """Start on the store of a folder, perhaps put a login there, and stop."""
     async with open_database(folder / "store.db") as database:
         cipher = await open_cipher(database, settings, folder, env or {})
         async with open_accounts(database, {}, cipher=cipher, now=lambda: 1) as accounts:
-            assert accounts.vault.all() == []
+            if add:
+                await accounts.keeping.add(LOGIN)
+            for profile in accounts.vault.all():
+                assert (await accounts.vault.login(profile.id)).access == "canary-b"
 
 
 def written(path: Path) -> Path:
@@ -29,6 +37,9 @@ def written(path: Path) -> Path:
 async def test_a_key_is_made_at_the_first_start_and_must_be_there_ever_after(tmp_path: Path) -> None:
     none = AccountsSettings()
     await opens(tmp_path, none)
+    (tmp_path / KEY_NAME).unlink()
+    # A backup that was restored without the key: nothing was sealed, so nothing is lost.
+    await opens(tmp_path, none, add=True)
     await opens(tmp_path, none)
     key = (tmp_path / KEY_NAME).read_text()
     (tmp_path / KEY_NAME).unlink()
@@ -44,7 +55,7 @@ async def test_a_key_is_made_at_the_first_start_and_must_be_there_ever_after(tmp
 
 async def test_the_settings_name_a_file_or_a_credential(tmp_path: Path) -> None:
     file = AccountsSettings(key_file=written(tmp_path / "own.key"))
-    await opens(tmp_path, file)
+    await opens(tmp_path, file, add=True)
     assert not (tmp_path / KEY_NAME).exists()
     (tmp_path / "own.key").chmod(0o644)
     with pytest.raises(VaultLocked, match="chmod 600"):
@@ -62,8 +73,8 @@ async def test_the_settings_name_a_file_or_a_credential(tmp_path: Path) -> None:
 
 async def test_a_store_with_another_key_is_not_opened(tmp_path: Path) -> None:
     async with open_database(None) as database:
-        async with open_accounts(database, {}, cipher=Cipher(new_key()), now=lambda: 1):
-            pass
+        async with open_accounts(database, {}, cipher=Cipher(new_key()), now=lambda: 1) as accounts:
+            await accounts.keeping.add(LOGIN)
         with pytest.raises(VaultLocked):
             async with open_accounts(database, {}, cipher=Cipher(new_key()), now=lambda: 1):
                 raise AssertionError("opened")
