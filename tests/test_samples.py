@@ -99,7 +99,7 @@ def _commands(sample: Sample) -> Iterator[list[str]]:
 @pytest.mark.parametrize("sample", _samples("sh", "console"), ids=_name)
 def test_every_command_of_a_sample_is_one(sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for secret in re.findall(r"--token-file (\S+)", sample.text):
+    for secret in re.findall(r"--(?:token-)?file (\S+)", sample.text):
         (tmp_path / secret).touch()
     for words in _commands(sample):
         command: click.Command = root
