@@ -72,6 +72,8 @@ class Watching:
                 return await self._take(was, found)
             wrong = "What stands in its secret's place is none."
         elif found is not None:
+            if found.passing:
+                return False
             wrong = f"{(found.problem or '')[:1].upper()}{(found.problem or '')[1:]}."
         # What was good stays in the vault: a program that writes blanks has not logged its user out elsewhere.
         now = dataclasses.replace(was, state="needs_login", reason=wrong)

@@ -24,6 +24,9 @@ LONGEST_NAME: Final = 64
 _LEGACY: Final = {"openai-codex": "openai", "google-gemini-cli": "google"}
 """Providers that OpenClaw has renamed, or has a name of its own for."""
 
+_FENCE: Final = re.compile(r"openclaw-oauth-refresh-fence:[^:]*:[^:]*:(failed:)?")
+"""What OpenClaw (2026.9.6) writes in place of both tokens while it refreshes, and leaves there where that failed."""
+
 
 class NotAStore(ValueError):
     """The text is not what this program keeps. The message holds nothing of it."""
@@ -38,6 +41,7 @@ class FoundLogin:
         access, refresh, identity: as in `accounts.secrets.Login`.
         expires_at: of the access token, Unix milliseconds; None where it does not expire, or nobody knows.
         problem: why it cannot be used, in words without a secret; None: it can.
+        passing: it will soon be another one: its program is refreshing it now.
     """
 
     provider: str
@@ -50,6 +54,7 @@ class FoundLogin:
     account_id: str | None = None
     label: str | None = None
     problem: str | None = None
+    passing: bool = False
 
     @property
     def profile_id(self) -> str:
@@ -164,6 +169,10 @@ def _gemini(document: Mapping[str, Any]) -> Iterator[FoundLogin]:
 
 def _found(**fields: Any) -> FoundLogin:
     """Return a login, with what is wrong about its secrets where nothing else is."""
+    fences = [_FENCE.match(fields.get(key) or "") for key in ("access", "refresh")]
+    if fence := next(filter(None, fences), None):
+        words = "its gateway failed to refresh it" if fence[1] else "its gateway is refreshing it at this moment"
+        fields.update(access=None, refresh=None, expires_at=None, problem=words, passing=not fence[1])
     found = FoundLogin(**fields)
     if found.problem is None and found.access is None and found.refresh is None:
         fields["problem"] = "there is no secret in it: the program is logged out"

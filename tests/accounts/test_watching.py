@@ -116,6 +116,28 @@ async def test_blanks_and_a_missing_file_leave_the_good_login(tmp_path: Path) ->
         assert await now(accounts.vault) == ("fresh", None, AT, "canary-c")
 
 
+async def test_while_a_gateway_refreshes_its_login_nothing_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "auth-profiles.json"
+
+    def write(access: str) -> None:
+        row = {"type": "oauth", "access": access, "refresh": access, "expires": AT}
+        file.write_text(json.dumps({"profiles": {"anthropic:claude": row}}))
+
+    async with opened(tmp_path, None) as (accounts, _):
+        write("canary-a")
+        body = {"kind": "openclaw", "path": str(file), "owner": "external"}
+        await accounts.keeping.bring(ImportRequest.model_validate(body))
+        write(f"openclaw-oauth-refresh-fence:v1:{'0' * 32}:access:{'a' * 64}")
+        await accounts.watching.look()
+        assert await now(accounts.vault) == ("fresh", None, AT, "canary-a")
+        write("canary-b")
+        await accounts.watching.look()
+        assert await now(accounts.vault) == ("fresh", None, AT, "canary-b")
+        write(f"openclaw-oauth-refresh-fence:v1:{'0' * 32}:failed:access:{'a' * 64}")
+        await accounts.watching.look()
+        assert await now(accounts.vault) == ("needs_login", "Its gateway failed to refresh it.", AT, "canary-b")
+
+
 async def test_a_removed_login_is_forgotten_and_may_come_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as (accounts, program):
         await accounts.watching.look()

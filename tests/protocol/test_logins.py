@@ -63,6 +63,20 @@ def test_openclaw() -> None:
     assert "logged out" in (problems["p:blank"] or "") and "reference" in (problems["p:ref"] or "")
 
 
+@pytest.mark.parametrize(("failed", "passing"), [("", True), ("failed:", False)])
+def test_the_fence_of_a_refresh_of_openclaws_is_no_token(failed: str, passing: bool) -> None:
+    fence = f"openclaw-oauth-refresh-fence:v1:{'0' * 32}:{failed}"
+    row = {
+        "type": "oauth",
+        "access": f"{fence}access:{'a' * 64}",
+        "refresh": f"{fence}refresh:{'a' * 64}",
+        "expires": 1,
+    }
+    [one] = read("openclaw", {"profiles": {"anthropic:work": row}}).values()
+    assert (one.access, one.refresh, one.expires_at, one.passing) == (None, None, None, passing)
+    assert one.problem is not None and "refresh" in one.problem
+
+
 def test_claude_code() -> None:
     document: dict[str, Any] = {"claudeAiOauth": {
         "accessToken": "a", "refreshToken": "r", "expiresAt": AT, "scopes": ["x"], "subscriptionType": "max",
