@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from edgebotd.access import Grant, Scope
+from edgebotd.accounts.keeping import AddRequest
 from edgebotd.protocol.fields import LAST_MILLISECOND
 from edgebotd.store import operations
 from edgebotd.store.operations import Operation
@@ -35,6 +36,7 @@ PARAMETERS = {
     "stream_id": "s_none",
     "operation_id": "op_one",
     "run_id": "r_none",
+    "profile_id": "anthropic:work",
     "sha256": "a" * 64,
     "file...": "main.js",
     "view...": "own",
@@ -209,6 +211,8 @@ async def test_answers_are_what_the_openapi_document_says(autojump_clock: MockCl
     async with open_fake_engine(clock) as engine, open_house(clock=clock, engine=engine) as house:
         known = Operation("op_one", "own", "create", {}, state="failed", reason="It broke.", ended_at=1)
         await house.services.database.write(lambda tx: operations.add(tx.connection, known))
+        login = AddRequest.model_validate({"provider": "anthropic", "name": "work", "secret": "canary-k"})
+        await house.services.profiles.keeping.add(login)
         admin = await admin_of(house)
         document = (await admin.get("/api/openapi.json")).json
         for policy in ROWS:
