@@ -181,7 +181,7 @@ def set_check_value(conn: sqlite3.Connection, sealed: bytes) -> None:
 
 def has_secrets(conn: sqlite3.Connection) -> bool:
     """Say whether anything is sealed: without, any key is as good as another."""
-    return conn.execute("SELECT EXISTS (SELECT 1 FROM profile_secrets)").fetchone()[0] == 1
+    return bool(conn.execute("SELECT EXISTS (SELECT 1 FROM profile_secrets)").fetchone()[0])
 
 
 def forget_secrets(conn: sqlite3.Connection, reason: str, now: int) -> int:
