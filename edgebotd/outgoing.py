@@ -4,6 +4,9 @@ Whoever names an address must not reach by it what only this machine can: its ow
 cloud's metadata. So a name is resolved once, every address of it is looked at, and the connection goes to one of these
 very addresses, with the name for TLS and `Host`; each redirect is another address that is looked at. What comes back is
 bounded in time and bytes.
+
+What the operator wants to be told at home is sent to addresses of the house too, to those alone that the settings
+allow; to them also by plain http.
 """
 
 from __future__ import annotations
@@ -11,17 +14,20 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
-from functools import cached_property
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Final
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, TypeVar
 
 import httpx2
 import trio
 
 from edgebotd.errors import Problem
+from edgebotd.protocol.addresses import is_near, is_public, is_within
+
+T = TypeVar("T")
 
 SECONDS: Final = 10.0
 """For all of it: names, connections, redirects, the body."""
@@ -31,6 +37,7 @@ MAX_ADDRESSES: Final = 3
 """Addresses of one name that are tried."""
 MAX_REDIRECTS: Final = 3
 HTTPS: Final = 443
+HTTP: Final = 80
 
 # Tells no more of the asker than it must: not who, not which version.
 USER_AGENT: Final = "Mozilla/5.0 (compatible)"
@@ -38,57 +45,6 @@ USER_AGENT: Final = "Mozilla/5.0 (compatible)"
 _NAME: Final = re.compile(r"[0-9A-Za-z._:-]+")
 """Of which names and addresses are made once they are ASCII; all else was misread, by the library or by us."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-
-# What `is_global` lets pass, or does not know on each of the supported Pythons.
-_NOT_PUBLIC: Final = tuple(
-    map(
-        IPv4Network,
-        (
-            "192.0.0.0/24",  # protocol assignments, of which some are anycast of the local network
-            "192.88.99.0/24",  # relays of 6to4
-            "168.63.129.16/32",  # a cloud's host, which is asked for metadata by this public address
-        ),
-    )
-)
-# All that was ever given out as global unicast. Outside of it are the mapped addresses and those of NAT64.
-_UNICAST: Final = IPv6Network("2000::/3")
-_NOT_PUBLIC_6: Final = tuple(
-    map(
-        IPv6Network,
-        (
-            "2001::/23",  # protocol assignments; with Teredo, which leads to an IPv4 address
-            "2001:db8::/32",  # documentation
-            "2002::/16",  # 6to4, the same
-            "3fff::/20",  # documentation
-        ),
-    )
-)
-
-
-def is_public(address: str) -> bool:
-    """Whether an address, as the resolver writes it, is unicast of the open internet and leads to nothing else."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return False
-    if not found.is_global or found.is_multicast or found.is_reserved:
-        return False
-    if isinstance(found, IPv6Address):
-        if found.scope_id is not None or found not in _UNICAST:
-            return False
-        return not any(found in network for network in _NOT_PUBLIC_6)
-    return not any(found in network for network in _NOT_PUBLIC)
-
-
-def is_near(address: str, source: str) -> bool:
-    """Whether an address is this machine's own or beside it, by the address from which we would speak to it.
-
-    With IPv6 all machines of a home have public addresses, so `is_public` alone would let in to its router.
-    """
-    there, here = ip_address(address), ip_address(source)
-    if isinstance(there, IPv6Address):
-        return there in IPv6Network((int(here), 64), strict=False)
-    return there == here
 
 
 async def resolve(name: str) -> list[str]:
@@ -112,12 +68,12 @@ class Network:
     """What is asked of the network; a test plays it.
 
     Attributes:
-        place: where the server of an address is.
+        place: where the server of an address and a port is.
     """
 
     resolve: Callable[[str], Awaitable[list[str]]] = resolve
     source_of: Callable[[str], str | None] = source_of
-    place: Callable[[str], tuple[str, int]] = lambda address: (address, HTTPS)
+    place: Callable[[str, int], tuple[str, int]] = lambda address, port: (address, port)
     trust: Callable[[], ssl.SSLContext] = ssl.create_default_context
 
 
@@ -126,10 +82,31 @@ class Refused(Problem):
 
 
 @dataclass(frozen=True)
+class Posted:
+    """What came back. `retry_after`: seconds, where the server says so."""
+
+    status: int
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    method: str
+    target: httpx2.URL
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
 class Outgoing:
-    """Asks servers of the open internet."""
+    """Asks servers of the open internet.
+
+    Attributes:
+        allow: networks of the house to which `post` may go besides.
+    """
 
     network: Network = Network()
+    allow: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -149,47 +126,72 @@ class Outgoing:
         try:
             with trio.fail_after(SECONDS):
                 for _ in range(MAX_REDIRECTS + 1):
-                    answer = await self._ask(target, accept, most)
+                    asked = _Asked("GET", target, {"Accept": accept, "User-Agent": USER_AGENT})
+                    addresses = await self._addresses(target.host)
+                    answer = await self._ask(asked, addresses, partial(_got, target=target, most=most))
                     if isinstance(answer, bytes):
                         return answer
                     target = answer
         except trio.TooSlowError:
-            detail = f"{target.host} did not answer in full within {SECONDS:.0f} seconds."
-            raise Refused(504, "too_slow", detail) from None
+            raise _too_slow(target.host) from None
         detail = f"{target.host} was reached after {MAX_REDIRECTS} redirects and leads on to somewhere else."
         raise Refused(502, "too_many_redirects", detail)
 
-    async def _addresses(self, name: str) -> list[str]:
+    async def post(self, url: str, body: bytes, *, headers: Mapping[str, str]) -> Posted:
+        """Send a body and return with which status it was taken; what comes back besides is not read.
+
+        The address may have a port; by http it is asked only where all its addresses are in `allow`. No redirect is
+        followed: the body would go to whom nobody named.
+
+        Raises:
+            Refused: 400 for an address that is not asked, 502 and 504 for what came of asking.
+        """
+        target = _posted_to(url)
+        try:
+            with trio.fail_after(SECONDS):
+                addresses = await self._addresses(target.host, self.allow, plain=target.scheme == "http")
+                return await self._ask(_Asked("POST", target, headers, body), addresses, partial(_posted, target.host))
+        except trio.TooSlowError:
+            raise _too_slow(target.host) from None
+
+    async def _addresses(
+        self, name: str, allow: tuple[IPv4Network | IPv6Network, ...] = (), *, plain: bool = False
+    ) -> list[str]:
         try:
             found = await self.network.resolve(name)
         except (OSError, UnicodeError):
             raise Refused(502, "unknown_name", f"No address of {name} is known. Look for a typing error.") from None
+        strangers = [address for address in found if not is_within(address, allow)]
         # One bad address condemns the name: whoever mixes them counts on the next one being tried.
-        if not found or not all(map(is_public, found)):
+        if not found or not all(map(is_public, strangers)):
             raise _not_public(name)
         reached = {address: source for address in found if (source := self.network.source_of(address)) is not None}
-        if any(is_near(address, source) for address, source in reached.items()):
+        if any(is_near(address, reached[address]) for address in strangers if address in reached):
             raise _not_public(name)
+        if plain and strangers:
+            detail = f"{name} is not asked by http, which everybody on the way can read. Use https."
+            raise Refused(400, "plain", detail)
         if not reached:
             raise Refused(502, "unreachable", f"There is no way from here to {name}.")
         return list(reached)[:MAX_ADDRESSES]
 
-    async def _ask(self, target: httpx2.URL, accept: str, most: int) -> bytes | httpx2.URL:
-        """Return the body, or where it leads to."""
+    async def _ask(self, asked: _Asked, addresses: list[str], take: Callable[[httpx2.Response], Awaitable[T]]) -> T:
         failed: httpx2.RequestError | None = None
-        for address in await self._addresses(target.host):
+        for address in addresses:
             try:
-                return await self._ask_at(address, target, accept, most)
+                return await self._ask_at(address, asked, take)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as exc:
                 failed = exc
             except httpx2.RequestError as exc:
-                raise _failed(target.host, exc) from None
+                raise _failed(asked.target.host, exc) from None
         assert failed is not None
-        raise _failed(target.host, failed) from None
+        raise _failed(asked.target.host, failed) from None
 
-    async def _ask_at(self, address: str, target: httpx2.URL, accept: str, most: int) -> bytes | httpx2.URL:
+    async def _ask_at(self, address: str, asked: _Asked, take: Callable[[httpx2.Response], Awaitable[T]]) -> T:
+        target = asked.target
         name = target.raw_host.decode("ascii")
-        host, port = self.network.place(address)
+        host, port = self.network.place(address, target.port or (HTTP if target.scheme == "http" else HTTPS))
+        named = f"[{name}]" if ":" in name else name
         # A client for each, as connections are kept by their address and must not serve another name of it. The
         # environment could name a proxy, which would do the resolving, and credentials.
         async with httpx2.AsyncClient(
@@ -199,24 +201,38 @@ class Outgoing:
             timeout=httpx2.Timeout(SECONDS, connect=CONNECT_SECONDS),
         ) as client:
             request = client.build_request(
-                "GET",
-                httpx2.URL(scheme="https", host=host, port=port, raw_path=target.raw_path),
+                asked.method,
+                httpx2.URL(scheme=target.scheme, host=host, port=port, raw_path=target.raw_path),
+                content=asked.body,
                 headers={
-                    "Host": f"[{name}]" if ":" in name else name,
-                    "Accept": accept,
+                    "Host": named if target.port is None else f"{named}:{target.port}",
                     "Accept-Encoding": "identity",
-                    "User-Agent": USER_AGENT,
+                    **asked.headers,
                 },
                 extensions={"sni_hostname": name.rstrip(".")},
             )
             response = await client.send(request, stream=True)
             async with aclosing(response):
-                if response.status_code in _REDIRECTS and "location" in response.headers:
-                    return _target(response.headers["location"], target)
-                if not response.is_success:
-                    detail = f"{target.host} answers with the status {response.status_code}."
-                    raise Refused(502, "refused_there", detail)
-                return await _body(response, target.host, most)
+                return await take(response)
+
+
+async def _got(response: httpx2.Response, *, target: httpx2.URL, most: int) -> bytes | httpx2.URL:
+    """Return the body, or where it leads to."""
+    if response.status_code in _REDIRECTS and "location" in response.headers:
+        return _target(response.headers["location"], target)
+    if not response.is_success:
+        detail = f"{target.host} answers with the status {response.status_code}."
+        raise Refused(502, "refused_there", detail)
+    return await _body(response, target.host, most)
+
+
+async def _posted(name: str, response: httpx2.Response) -> Posted:
+    if response.status_code in _REDIRECTS:
+        detail = f"{name} leads on to another address, which is not followed. Set the address that it leads to."
+        raise Refused(502, "redirected", detail)
+    told = response.headers.get("retry-after", "")
+    # The other form, a date, is rare, and clocks differ.
+    return Posted(response.status_code, float(told) if told.isascii() and told.isdigit() and len(told) < 7 else None)
 
 
 def _target(url: str, base: httpx2.URL | None = None) -> httpx2.URL:
@@ -229,12 +245,29 @@ def _target(url: str, base: httpx2.URL | None = None) -> httpx2.URL:
         target = httpx2.URL(url) if base is None else base.join(url)
     except (httpx2.InvalidURL, ValueError, TypeError):
         target = httpx2.URL("")
-    # `port` is None for the scheme's own.
     named = _NAME.fullmatch(target.raw_host.decode("latin-1"))
     if target.scheme != "https" or named is None or target.userinfo or target.port is not None:
+        # `port` is None for the scheme's own.
         detail = "Only addresses that begin with https:// are asked, without a user, a password or a port of their own."
         if base is not None:
             detail = f"{base.host} leads to an address that is not asked. {detail}"
+        raise Refused(400, "bad_url", detail)
+    return target
+
+
+def _posted_to(url: str) -> httpx2.URL:
+    """Return an address to which something may be sent as far as its words go.
+
+    Raises:
+        Refused: 400, it may not.
+    """
+    try:
+        target = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError, TypeError):
+        target = httpx2.URL("")
+    named = _NAME.fullmatch(target.raw_host.decode("latin-1"))
+    if target.scheme not in ("https", "http") or named is None or target.userinfo:
+        detail = "Only addresses that begin with https:// or http:// are asked, without a user or a password."
         raise Refused(400, "bad_url", detail)
     return target
 
@@ -261,6 +294,10 @@ def _not_public(name: str) -> Refused:
     # Not which address: it would tell a stranger how the network here is built.
     detail = f"{name} leads to an address that is not of the open internet, and such are not asked from here."
     return Refused(400, "not_public", detail)
+
+
+def _too_slow(name: str) -> Refused:
+    return Refused(504, "too_slow", f"{name} did not answer in full within {SECONDS:.0f} seconds.")
 
 
 def _failed(name: str, exc: httpx2.RequestError) -> Refused:

@@ -53,7 +53,7 @@ class Outside:
         told = self.names[name]
         return told.pop(0) if len(told) > 1 else told[0]
 
-    def _place(self, address: str) -> tuple[str, int]:
+    def _place(self, address: str, port: int) -> tuple[str, int]:
         self.placed.append(address)
         return "127.0.0.1", self.port
 

@@ -11,7 +11,8 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebotd.outgoing import Outgoing, Refused, is_near, is_public, resolve, source_of
+from edgebotd.outgoing import Outgoing, Refused, resolve, source_of
+from edgebotd.protocol.addresses import is_near, is_public
 from tests.outside import HANG, PNG, PUBLIC, Outside, answer, open_outside, redirect
 
 PRIVATE = (
@@ -291,8 +292,8 @@ async def test_another_address_is_tried_where_one_takes_no_connection() -> None:
         outside.names["images.example"] = [["1.1.1.1", PUBLIC]]
         network = outside.network
 
-        def place(address: str) -> tuple[str, int]:
-            return ("127.0.0.1", 1) if address == "1.1.1.1" else network.place(address)
+        def place(address: str, port: int) -> tuple[str, int]:
+            return ("127.0.0.1", 1) if address == "1.1.1.1" else network.place(address, port)
 
         outgoing = Outgoing(replace(network, place=place))
         assert await outgoing.get("https://images.example/cat.png?token=s3cret", accept="*/*", most=1000) == PNG
