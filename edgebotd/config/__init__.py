@@ -4,6 +4,7 @@ Order of the sources: defaults < file < environment (`EDGEBOTD_SECTION__KEY`) < 
 web stack, so `edgebotd check` is quick.
 """
 
+from edgebotd.config.alerts import AlertChannelSettings, AlertsSettings
 from edgebotd.config.explain import Explained, explain
 from edgebotd.config.load import ConfigError, load
 from edgebotd.config.providers import AccountsSettings, OAuthSettings, ProviderSettings, UsageSettings
@@ -25,6 +26,8 @@ from edgebotd.config.values import address_url, is_loopback, parse_address
 
 __all__ = [
     "AccountsSettings",
+    "AlertChannelSettings",
+    "AlertsSettings",
     "BotSettings",
     "ChannelSettings",
     "ChatSettings",

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
 from edgebotd.config.positions import Key
-from edgebotd.config.section import Section
+from edgebotd.config.section import Section, inner_section, secrets_of
 from edgebotd.config.settings import Settings
 from edgebotd.config.sources import Given, Sources, dotted
 
@@ -44,25 +42,22 @@ class Explained:
 
 
 def explain(settings: Settings) -> list[Explained]:
-    """Return every setting, those of bots and providers too, in the order of the settings."""
-    found: list[Explained] = []
-    for name in Settings.model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, Section):
-            found += _section((name,), value, settings.sources)
-        else:
-            for one, table in value.items():
-                found += _section((name, one), table, settings.sources)
-    return found
+    """Return every setting, those of bots, providers and channels too, in the order of the settings."""
+    return list(_section((), settings, settings.sources))
 
 
 def _section(key: Key, section: Section, sources: Sources) -> Iterator[Explained]:
-    values = section.model_dump(mode="json")
+    values, secrets = section.model_dump(mode="json"), secrets_of(type(section))
     for name, info in type(section).model_fields.items():
-        if isinstance(inner := getattr(section, name), Section):
-            yield from _section((*key, name), inner, sources)
+        value, (table, holder) = getattr(section, name), inner_section(info.annotation)
+        if isinstance(value, Section):
+            yield from _section((*key, name), value, sources)
             continue
-        secret = SecretStr in (info.annotation, *get_args(info.annotation))
+        if table is not None and holder is dict:
+            for one, inner in value.items():
+                yield from _section((*key, name, one), inner, sources)
+            continue
+        secret = name in secrets
         given = _given((*key, name), secret, sources)
         yield Explained(
             key=dotted((*key, name)),

@@ -6,7 +6,7 @@ import difflib
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from edgebotd.config.alerts import AlertChannelSettings, ChannelId
 from edgebotd.config.credentials import (
     SecretError,
     check_secret,
@@ -23,9 +24,9 @@ from edgebotd.config.credentials import (
 )
 from edgebotd.config.positions import Key
 from edgebotd.config.providers import ProviderId, ProviderSettings
-from edgebotd.config.section import Section
+from edgebotd.config.section import Section, inner_section, secrets_of
 from edgebotd.config.settings import BotSettings, Settings, default_socket, default_state_dir
-from edgebotd.config.sources import Finding, Layers, find_file, read_environment, read_file, read_flags
+from edgebotd.config.sources import Finding, Layers, dotted, find_file, read_environment, read_file, read_flags
 from edgebotd.config.values import BotId
 from edgebotd.errors import EdgebotdError
 
@@ -38,11 +39,12 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     for name, info in Settings.model_fields.items()
     if isinstance(info.annotation, type) and issubclass(info.annotation, Section)
 }
-TABLES: Final[dict[str, tuple[type[Section], TypeAdapter[str], str]]] = {
-    "bots": (BotSettings, TypeAdapter(BotId), "a bot"),
-    "providers": (ProviderSettings, TypeAdapter(ProviderId), "a provider"),
+TABLES: Final[dict[Key, tuple[type[Section], TypeAdapter[str], str]]] = {
+    ("bots",): (BotSettings, TypeAdapter(BotId), "a bot"),
+    ("providers",): (ProviderSettings, TypeAdapter(ProviderId), "a provider"),
+    ("alerts", "channels"): (AlertChannelSettings, TypeAdapter(ChannelId), "a channel"),
 }
-"""What has a table for each of several: [bots.<id>]."""
+"""What has a table for each of several: [bots.<id>], [alerts.channels.<id>]."""
 _PATHS: Final = (
     ("storage", "state_dir"),
     ("server", "socket"),
@@ -50,7 +52,12 @@ _PATHS: Final = (
     ("server", "tls_key"),
     ("accounts", "key_file"),
 )
-_PATHS_OF_TABLES: Final = {"bots": ("token_file",), "providers": ("oauth", "client_secret_file")}
+_PATHS_OF_TABLES: Final = (
+    (("bots",), ("token_file",)),
+    (("providers",), ("oauth", "client_secret_file")),
+    (("alerts", "channels"), ("url_file",)),
+    (("alerts", "channels"), ("secret_file",)),
+)
 
 
 class ConfigError(EdgebotdError):
@@ -92,7 +99,7 @@ def load(
     if path is not None:
         read_file(layers, path)
         _anchor_paths(layers, path.absolute().parent)
-    read_environment(layers, env, Settings.model_fields, _wants_text)
+    read_environment(layers, env, Settings.model_fields, TABLES, _wants_text)
     read_flags(layers, overrides or {})
     sources = layers.sources()
     places = {"storage.state_dir": str(default_state_dir(env)), "server.socket": str(default_socket(env))}
@@ -103,16 +110,21 @@ def load(
 
 def _anchor_paths(layers: Layers, folder: Path) -> None:
     """Make the file's relative paths relative to the file."""
-    paths: list[tuple[str, ...]] = list(_PATHS)
-    for name, path in _PATHS_OF_TABLES.items():
-        ids = layers.data.get(name)
-        paths += [(name, one, *path) for one in ids] if isinstance(ids, dict) else []
+    paths: list[Key] = list(_PATHS)
+    for several, path in _PATHS_OF_TABLES:
+        ids = _at(layers.data, several)
+        paths += [(*several, one, *path) for one in ids] if isinstance(ids, dict) else []
     for *tables, key in paths:
-        table: Any = layers.data
-        for name in tables:
-            table = table.get(name) if isinstance(table, dict) else None
+        table = _at(layers.data, tables)
         if isinstance(table, dict) and isinstance(value := table.get(key), str) and value.strip():
             table[key] = str(folder / os.path.expanduser(value))
+
+
+def _at(data: Any, key: Iterable[str | int]) -> Any:
+    """Return what is at a path, None where there is nothing, or something else on the way."""
+    for name in key:
+        data = data.get(name) if isinstance(data, dict) else None
+    return data
 
 
 def _fill(data: dict[str, Any], defaults: Mapping[str, object]) -> None:
@@ -128,7 +140,7 @@ def _fill(data: dict[str, Any], defaults: Mapping[str, object]) -> None:
 
 def _wants_text(key: tuple[str, ...]) -> bool:
     """Whether a setting is text, so that a variable's value is taken as it is."""
-    model = BotSettings if key[0] == "bots" else SECTIONS.get(key[0])
+    model = TABLES[key[:-2]][0] if key[:-2] in TABLES else SECTIONS.get(key[0])
     info = model.model_fields.get(key[-1]) if model else None
     return info is not None and _is_text(info.annotation)
 
@@ -161,11 +173,12 @@ class _Checker:
         sections: dict[str, Any] = {}
         for name, model in SECTIONS.items():
             sections[name] = self._section((name,), model, data.get(name, {}))
-        tables = {name: self._tables(name, data.get(name, {})) for name in TABLES}
-        self._hosts(sections["server"], tables["bots"])
+        bots = self._tables(("bots",), data.get("bots", {}))
+        providers = self._tables(("providers",), data.get("providers", {}))
+        self._hosts(sections["server"], bots)
         if self._findings:
             raise ConfigError(sorted(self._findings, key=_reading_order))
-        return Settings(**sections, bots=tables["bots"], providers=tables["providers"])
+        return Settings(**sections, bots=bots, providers=providers)
 
     def _say(self, key: Key, message: str) -> None:
         self._findings.append(self._layers.finding(key, message))
@@ -193,21 +206,27 @@ class _Checker:
             return None
         for name, message in section.contradictions():
             self._say((*key, name), message)
-        return section.model_copy(update=secrets) if secrets else section
+        if secrets:
+            section = section.model_copy(update=secrets)
+            for name, message in section.wrong_secrets():
+                self._say((*key, next(way for way in _ways(name) if way in data)), message)
+        return section
 
     def _inner(self, key: Key, model: type[S], data: dict[str, Any]) -> tuple[dict[str, Any], set[str | int]]:
         """Check the tables inside of a table apart; return it with them made, or taken out, and which were wrong."""
         made, wrong = dict(data), set[str | int]()
         for name, info in model.model_fields.items():
-            inner, many = inner_section(info.annotation)
+            inner, holder = inner_section(info.annotation)
             if inner is None or name not in data:
                 continue
-            given = data[name]
-            if not many:
+            given, before = data[name], len(self._findings)
+            if holder is dict:
+                made[name] = self._tables((*key, name), given)
+            elif holder is None:
                 made[name] = self._section((*key, name), inner, given)
             elif isinstance(given, list):
                 made[name] = tuple(self._section((*key, name, at), inner, one) for at, one in enumerate(given))
-            if made[name] is None or (many and isinstance(given, list) and None in made[name]):
+            if len(self._findings) > before:
                 del made[name]
                 wrong.add(name)
         return made, wrong
@@ -241,25 +260,25 @@ class _Checker:
             path.append(part)
         return (*key, *path), _plain(error)
 
-    def _tables(self, name: str, data: object) -> dict[str, Any]:
+    def _tables(self, key: Key, data: object) -> dict[str, Any]:
         """Check the tables of several, one by one."""
-        model, of_id, what = TABLES[name]
+        model, of_id, what = TABLES[key]
         if not isinstance(data, dict):
-            self._say((name,), f"must be tables: [{name}.<id>]")
+            self._say(key, f"must be tables: [{dotted(key)}.<id>]")
             return {}
         found = {}
         for one, table in data.items():
             try:
                 of_id.validate_python(one)
             except ValidationError:
-                self._say((name, one), f"{what}'s id has 1 to 32 of a-z, 0-9 and -, and does not begin with -")
-            if (section := self._section((name, one), model, table)) is not None:
+                self._say((*key, one), f"{what}'s id has 1 to 32 of a-z, 0-9 and -, and does not begin with -")
+            if (section := self._section((*key, one), model, table)) is not None:
                 found[one] = section
         return found
 
     def _secret(self, key: Key, name: str, table: dict[str, Any]) -> SecretStr | None:
         """Return a secret that may be given in three ways, once."""
-        given = [way for way in (name, f"{name}_file", f"{name}_credential") if way in table]
+        given = [way for way in _ways(name) if way in table]
         for way in given[1:]:
             self._say((*key, way), f"there is {given[0]} too ({self._place(key, given[0])}); keep one of them")
         if len(given) != 1 or not isinstance(table[given[0]], str):
@@ -305,17 +324,9 @@ class _Checker:
                 taken[host] = ".".join(str(part) for part in key)
 
 
-def secrets_of(model: type[Section]) -> list[str]:
-    """Return the keys of a table that hold a secret, each of which may be given in three ways."""
-    return [n for n, info in model.model_fields.items() if SecretStr in (info.annotation, *get_args(info.annotation))]
-
-
-def inner_section(annotation: Any) -> tuple[type[Section] | None, bool]:
-    """Return which table a key of a table is, None for a value; and whether there may be many of them."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation, False
-    found = next((p for p in get_args(annotation) if isinstance(p, type) and issubclass(p, Section)), None)
-    return found, get_origin(annotation) is tuple
+def _ways(name: str) -> tuple[str, str, str]:
+    """Return the keys by which a secret may be given."""
+    return name, f"{name}_file", f"{name}_credential"
 
 
 def dotted_place(key: Key, name: str) -> str:

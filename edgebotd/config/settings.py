@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
 from typing_extensions import override
 
+from edgebotd.config.alerts import AlertsSettings
 from edgebotd.config.providers import AccountsSettings, CredentialName, ProviderId, ProviderSettings
 from edgebotd.config.section import Contradiction, Section
 from edgebotd.config.sources import Sources
@@ -289,6 +290,7 @@ class Settings(Section):
     logging: LoggingSettings = LoggingSettings()
     accounts: AccountsSettings = AccountsSettings()
     providers: dict[ProviderId, ProviderSettings] = Field(default_factory=dict)
+    alerts: AlertsSettings = AlertsSettings()
     bots: dict[BotId, BotSettings] = Field(default_factory=dict)
     _sources: Sources = PrivateAttr(default_factory=Sources)
 

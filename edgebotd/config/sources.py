@@ -6,7 +6,7 @@ import grp
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -204,11 +204,12 @@ def read_environment(
     layers: Layers,
     env: Mapping[str, str],
     sections: Mapping[str, object],
+    tables: Iterable[Key],
     wants_text: Callable[[tuple[str, ...]], bool],
 ) -> None:
-    """Add the variables `EDGEBOTD_SECTION__KEY` and `EDGEBOTD_BOTS__ID__KEY`.
+    """Add the variables `EDGEBOTD_SECTION__KEY`, `EDGEBOTD_BOTS__ID__KEY`, `EDGEBOTD_ALERTS__CHANNELS__ID__KEY`.
 
-    Names are taken in any case; a `_` in a bot's id stands for `-`, which no shell allows in a name. Where the setting
+    Names are taken in any case; a `_` in an id stands for `-`, which no shell allows in a name. Where the setting
     is text, the value is taken as it is, else as TOML (`10`, `true`, `["a", "b"]`), else as text.
     """
     for name in sorted(env):
@@ -227,10 +228,12 @@ def read_environment(
         if parts[0] == "providers":
             layers.findings.append(Finding(name, "", "providers are set in the file only: [providers.<id>]"))
             continue
-        if parts[0] == "bots" and len(parts) > 1:
-            parts = (parts[0], parts[1].replace("_", "-"), *parts[2:])
-        if not all(parts) or len(parts) != (3 if parts[0] == "bots" else 2):
-            form = "EDGEBOTD_BOTS__ID__KEY" if parts[0] == "bots" else "EDGEBOTD_SECTION__KEY"
+        form = f"{ENV_PREFIX}SECTION__KEY"
+        if table := next((table for table in tables if parts[: len(table)] == table), None):
+            at = len(table)
+            parts = (*parts[:at], *(part.replace("_", "-") for part in parts[at : at + 1]), *parts[at + 1 :])
+            form = f"{ENV_PREFIX}{'__'.join(map(str, table)).upper()}__ID__KEY"
+        if not all(parts) or len(parts) != form.count("__") + 1:
             layers.findings.append(Finding(name, "", f"must be of the form {form}"))
             continue
         text = env[name]

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from edgebotd import config, events
-from edgebotd.config import ConfigError, Settings, load
+from edgebotd.config import AlertChannelSettings, ConfigError, Settings, load
 from edgebotd.config.load import SECTIONS
 from edgebotd.config.providers import OAuthSettings, ProviderSettings, UsageSettings, UsageWindowSettings
 from edgebotd.config.settings import BotSettings
@@ -305,23 +305,25 @@ def test_the_example_has_each_key_of_the_models_and_no_other() -> None:
     shown: dict[str, set[str]] = {}
     section = ""
     for line in EXAMPLE.read_text().splitlines():
-        if header := re.fullmatch(r"#?\[{1,2}([a-z]+)(?:\.[a-z-]+((?:\.[a-z]+)*))?\]{1,2}", line):
+        if header := re.fullmatch(r"#?\[{1,2}(alerts\.channels|[a-z]+)(?:\.[a-z-]+((?:\.[a-z]+)*))?\]{1,2}", line):
             section = header[1] + (header[2] or "")
         elif pair := re.match(r"#?([a-z_]+) = ", line):
             shown.setdefault(section, set()).add(pair[1])
     expected = {name: set(model.model_fields) for name, model in SECTIONS.items()}
+    expected["alerts"] -= {"channels"}
     expected["bots"] = set(BotSettings.model_fields)
     assert set(expected) | {"providers"} == set(Settings.model_fields)
     expected["providers"] = set(ProviderSettings.model_fields) - {"oauth", "usage"}
     expected["providers.oauth"] = set(OAuthSettings.model_fields)
     expected["providers.usage"] = set(UsageSettings.model_fields) - {"windows"}
+    expected["alerts.channels"] = set(AlertChannelSettings.model_fields)
     expected["providers.usage.windows"] = set(UsageWindowSettings.model_fields)
     assert shown == expected
 
 
 def _uncommented() -> str:
     """Return the example with every comment removed, of a secret's three ways but one, placeholders left."""
-    ways = r"#(token|client_secret|key)(_file|_credential) = "
+    ways = r"#(token|client_secret|key|url|secret)(_file|_credential) = "
     keys = [
         re.sub(r"^#(?=[a-z_]+ = |\[)", "", line)
         for line in EXAMPLE.read_text().splitlines()
