@@ -113,6 +113,7 @@ class Capture:
             run = self.begin(event.run_id, conversation_id, event.session_key)
             self.tell(run, RunState.STARTED)
         run.doubtful = False
+        run.heard += 1
         if isinstance(event, RunStatus):
             self._take_status(run, event)
         elif isinstance(event, RunDelta):
@@ -138,6 +139,7 @@ class Capture:
     def sync(self, run: LiveRun, text: str) -> None:
         """Take the whole text so far, as a history tells it; what came live in the meantime may be longer."""
         if not run.text.startswith(text):
+            run.heard += 1
             self._told(run, run.replace(encodable(text)))
         run.whole = True
 

@@ -112,6 +112,10 @@ class Registry:
         operated = principal is not None and principal.grant_on(bot_id) == Grant.OPERATE
         return self._detail(self.get(bot_id), operated)
 
+    def heard(self, bot_id: str) -> dict[str, int]:
+        """Return of each run that goes on how often something came of it. Raises `NotFound`."""
+        return {run_id: run.heard for run_id, run in self.get(bot_id).capture.live.items()}
+
     def retry(self, bot_id: str) -> None:
         """Try to connect now. Raises `NotFound`."""
         self.get(bot_id).retry_now()

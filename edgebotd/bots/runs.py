@@ -45,6 +45,8 @@ class LiveRun:
         """What was last told of what the peer does for it: word, detail. None while nothing came of it."""
         self.unstopped: str | None = None
         """Why the peer did not take the last wish to stop it."""
+        self.heard = 0
+        """How often the peer has told anything of it; who watches for silence compares."""
         self.whole = True
         """False once text was missed: the end must come from history."""
         self._pieces: list[str] = []
