@@ -1,0 +1,1 @@
+"""Alerts: rules that open and resolve them, and channels by which they leave the house."""
