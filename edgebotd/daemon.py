@@ -6,7 +6,7 @@
     ├─ open_people                who exists, sessions, tokens
     ├─ open_bots                  one supervised connection task per bot
     ├─ open_accounts              logins at model providers
-    ├─ open_docker                the bots' containers: the engine's connections, work in steps
+    ├─ open_docker, alerting      the bots' containers: connections, work in steps; alerts and their channels
     ├─ open_supervisor            background jobs
     └─ edge nursery               signals, web, watchdog, status; then READY=1
 
@@ -35,6 +35,8 @@ import trio
 from edgebotd import __version__, logs, systemd
 from edgebotd.accounts.cipher import VaultLocked
 from edgebotd.accounts.house import ProviderAccounts, open_accounts, open_cipher
+from edgebotd.alerting.bots import BotsSeen
+from edgebotd.alerting.house import make_alerting
 from edgebotd.bots.gateways import Gateways
 from edgebotd.bots.registry import Registry, open_bots
 from edgebotd.config import ChatSettings, Settings, StorageSettings
@@ -48,8 +50,9 @@ from edgebotd.hub.settings import HubSettings
 from edgebotd.jobs.retention import PERIOD_SECONDS, Keep, Retention
 from edgebotd.outgoing import Outgoing
 from edgebotd.people.accounts import Accounts, warn_of_reserved_ids
-from edgebotd.people.audit import SYSTEM, Actor, record
+from edgebotd.people.audit import Actor, record
 from edgebotd.people.directory import People, open_people
+from edgebotd.people.first import admin_code
 from edgebotd.people.passwords import Passwords
 from edgebotd.people.sign_in import SignIn
 from edgebotd.people.tokens import Tokens
@@ -217,7 +220,16 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
     )
     supervisor = await stack.enter_async_context(open_supervisor(partial(_publish_job, hub), now=wall_clock, rng=rng))
     supervisor.start(_retention(settings.storage, settings.chat, database, hub))
-    for name, run in (docker.jobs | profiles.jobs).items():
+    alerting = make_alerting(
+        database,
+        hub,
+        settings.alerts,
+        BotsSeen(registry.summaries, registry.heard, partial(docker.away_on_purpose, database)),
+        page=settings.server.public_url,
+        now=wall_clock,
+        rng=rng,
+    )
+    for name, run in (docker.jobs | profiles.jobs | alerting.jobs).items():
         supervisor.start(Job(name, run))
     services = Services(
         database=database,
@@ -227,6 +239,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
         chat=registry.chat,
         docker=docker,
         profiles=profiles,
+        alert_channels=alerting.channels,
         people=people,
         accounts=accounts,
         sign_in=SignIn(
@@ -301,7 +314,8 @@ async def _serve(
             log.info("edgebotd %s is ready on %s and %s", __version__, ", ".join(places) or "no address", server.socket)
             systemd.notify_ready(_status_words(house, len(sockets)))
             if announce is not None:
-                announce(Announcement(page or f"unix:{server.socket}", await _login_code(house.services)))
+                code = await admin_code(house.people, house.services.accounts, house.services.sign_in)
+                announce(Announcement(page or f"unix:{server.socket}", code))
         beside.cancel_scope.cancel()
 
 
@@ -373,17 +387,3 @@ def _status_words(house: _House, listeners: int) -> str:
     bots = house.registry.summaries()
     connected = sum(bot.state is BotState.CONNECTED for bot in bots)
     return f"Ready: {listeners} listeners, {connected} of {len(bots)} bots connected, {house.hub.stream_count} streams"
-
-
-async def _login_code(services: Services) -> str:
-    """Return a one-time code for an administrator, who is made (without a password) where there is none."""
-    admins = [
-        record.user_id
-        for record in services.people.records()
-        if record.active and record.user is not None and record.user.admin
-    ]
-    if not admins:
-        await services.accounts.add(SYSTEM, "admin", "Admin", admin=True, password=None)
-        admins = ["admin"]
-    code, _expires_at = await services.sign_in.add_code(SYSTEM, "login", admins[0])
-    return code

@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bots": ("bots:bots", "List, show, create, connect, adopt and remove bots."),
     "operations": ("operations:operations", "Show the work on bots' containers."),
     "chat": ("chat:chat", "Talk to a bot."),
+    "alerts": ("alerts:alerts", "Show what needs somebody, and test where that is sent."),
     "containers": ("engine:containers", "Show the engine's containers and how they are."),
     "images": ("engine:images", "Show the engine's images, and remove one."),
     "history": ("messages:history", "Show what was said."),

@@ -77,6 +77,13 @@ class Docker:
         else:
             await self.follower.run()
 
+    async def away_on_purpose(self, database: Database) -> set[str]:
+        """Return the bots whose absence is no news: stopped by somebody, worked on, or left stopped after crashes."""
+        stored = await database.read(rows.all_containers)
+        given_up = {one.bot_id for one in self.containers.status().containers if one.crash_loop and one.bot_id}
+        worked_on = {one.bot_id for one in stored if self.operations.running(one.bot_id) is not None}
+        return given_up | worked_on | {one.bot_id for one in stored if one.wanted == "stopped"}
+
     @property
     def jobs(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What the supervisor runs, by name; a bug in one of them stops no other."""

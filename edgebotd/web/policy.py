@@ -141,6 +141,8 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("GET", "/api/connections", Need.ADMIN),
     Policy("GET", "/api/status", Need.SIGNED_IN),
     Policy("GET", "/api/alerts", Need.SIGNED_IN),
+    Policy("GET", "/api/alerts/channels", Need.ADMIN),
+    Policy("POST", "/api/alerts/channels/{channel_id}/test", Need.ADMIN, Body.SMALL),
     Policy("GET", "/api/config", Need.ADMIN),
     Policy("GET", "/api/openapi.json", Need.SIGNED_IN),
     Policy("GET", "/metrics", Need.MONITOR),

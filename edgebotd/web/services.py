@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from edgebotd.access import Principal
 from edgebotd.accounts.house import ProviderAccounts
+from edgebotd.alerting.channels import Channels
 from edgebotd.bots.files import Download
 from edgebotd.bots.plugin import PluginMessage
 from edgebotd.bots.requests import (
@@ -126,6 +127,7 @@ class Services:
     chat: Chat
     docker: Docker
     profiles: ProviderAccounts
+    alert_channels: Channels
     people: People
     accounts: Accounts
     sign_in: SignIn

@@ -15,11 +15,15 @@ from typing_extensions import override
 from edgebotd.access import Grant, Scope, local_admin
 from edgebotd.accounts.cipher import Cipher, new_key
 from edgebotd.accounts.house import open_accounts
+from edgebotd.alerting.bots import BotsSeen
+from edgebotd.alerting.channels import Channels
+from edgebotd.alerting.house import make_alerting
 from edgebotd.config.settings import Settings
 from edgebotd.docker.bots import Bots
 from edgebotd.docker.engine import Engine
 from edgebotd.hub.hub import Hub, open_hub
 from edgebotd.hub.settings import HubSettings
+from edgebotd.outgoing import Outgoing
 from edgebotd.people.accounts import Accounts
 from edgebotd.people.audit import SYSTEM
 from edgebotd.people.directory import People, open_people
@@ -116,6 +120,20 @@ class House:
         return new.secret
 
 
+async def nobody() -> frozenset[str]:
+    return frozenset()
+
+
+def channels_on(
+    database: Database, hub: Hub, settings: Settings, clock: Clock, outgoing: Outgoing | None = None
+) -> Channels:
+    """The alerts' channels as the routes have them; no job of theirs runs."""
+    seen = BotsSeen(list, lambda _: {}, nobody)
+    page, rng = settings.server.public_url, random.Random(1)
+    made = make_alerting(database, hub, settings.alerts, seen, page=page, outgoing=outgoing, now=clock, rng=rng)
+    return made.channels
+
+
 @asynccontextmanager
 async def open_house(
     settings: Settings | None = None,
@@ -124,6 +142,7 @@ async def open_house(
     engine: Engine | None = None,
     bots: Bots | None = None,
     images: RemoteImages | None = None,
+    outgoing: Outgoing | None = None,
 ) -> AsyncIterator[House]:
     """Open the parts and the web application over them."""
     settings = settings or Settings()
@@ -145,6 +164,7 @@ async def open_house(
                 chat=FakeChat(),
                 docker=docker,
                 profiles=profiles,
+                alert_channels=channels_on(database, hub, settings, clock, outgoing),
                 people=people,
                 accounts=Accounts(people, passwords),
                 sign_in=SignIn(people, passwords),

@@ -32,7 +32,7 @@ from edgebotd.web.server import serve_web
 from edgebotd.web.services import Services
 from edgebotd.web.stream import EventStream
 from tests.docker.house import docker_on
-from tests.web.house import Clock, House, InlinePasswords
+from tests.web.house import Clock, House, InlinePasswords, channels_on
 from tests.web.stream_client import Edge, EventClient, Files
 
 SETTINGS: dict[str, Any] = {
@@ -106,6 +106,7 @@ async def open_whole_edge(
                 chat=registry.chat,
                 docker=docker,
                 profiles=profiles,
+                alert_channels=channels_on(database, hub, settings, clock),
                 people=people,
                 accounts=Accounts(people, passwords),
                 sign_in=SignIn(people, passwords),
