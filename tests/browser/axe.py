@@ -98,6 +98,7 @@ ADMIN_PARTS: Final = (
     "tokens",
     "sessions",
     "connections",
+    "alerts",
     "operations",
     "images",
     "disk",

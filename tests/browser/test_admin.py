@@ -15,7 +15,18 @@ from tests.browser.house import Demo, open_tabs, wait_live
 
 PASSWORD = "a long enough password"
 
-PARTS = ("", "/users", "/users/admin", "/tokens", "/sessions", "/connections", "/audit", "/events", "/config")
+PARTS = (
+    "",
+    "/users",
+    "/users/admin",
+    "/tokens",
+    "/sessions",
+    "/connections",
+    "/alerts",
+    "/audit",
+    "/events",
+    "/config",
+)
 
 SECRET = "4c7f-the-token-of-the-gateway"
 

@@ -14,6 +14,7 @@ const PARTS = {
   tokens: part(() => import("./admin/tokens.js").then((module) => module.Tokens)),
   sessions: part(() => import("./admin/sessions.js").then((module) => module.Sessions)),
   connections: part(() => import("./admin/connections.js").then((module) => module.Connections)),
+  alerts: part(() => import("./admin/alerts.js").then((module) => module.Alerts)),
   operations: part(() => import("./admin/operations.js").then((module) => module.Operations)),
   images: part(() => import("./admin/images.js").then((module) => module.Images)),
   disk: part(() => import("./admin/disk.js").then((module) => module.DiskUse)),

@@ -2,7 +2,7 @@
 
 import { actsOn, alerts, containers, engine } from "../containers.js";
 import { startBot } from "../container/halt.js";
-import { bots, me } from "../house.js";
+import { bots, me, needsPerson } from "../house.js";
 import { html, signal } from "../lib.js";
 import { Age } from "../parts/age.js";
 import { Mark } from "../parts/state.js";
@@ -10,6 +10,7 @@ import { t } from "../strings.js";
 
 /**
  * @typedef {import("../containers.js").Container} Container
+ * @typedef {import("../containers.js").Alert} Alert
  * @typedef {{key: string, bad: boolean, node: any}} Needed
  * @typedef {{mark: string, title: any, at?: number, text?: string | null, children?: any}} ItemProps
  */
@@ -56,7 +57,9 @@ function ofEngine() {
 /** @returns {Needed[]} */
 function ofAlerts() {
   const all = [...alerts.value.values()].sort((a, b) => RANK[a.severity] - RANK[b.severity] || b.at - a.at);
-  return all.filter((one) => !one.botId || bots.value.has(one.botId)).map((one) => {
+  // A bot that asks for a person by itself says more than that it is away.
+  const said = (/** @type {Alert} */ one) => needsPerson(/** @type {any} */ (bots.value.get(String(one.botId)))) && one.alertId === `bot:${one.botId}:down`;
+  return all.filter((one) => !one.botId || (bots.value.has(one.botId) && !said(one))).map((one) => {
     const { alertId, botId, title } = one;
     const node = html`<${Item} key=${alertId} mark=${MARKS[one.severity]} at=${one.at} text=${one.detail}
       title=${botId ? html`<a data-row href=${place(botId)}>${title}</a>` : html`<strong>${title}</strong>`}>${botId && html`<${Start} botId=${botId} />
