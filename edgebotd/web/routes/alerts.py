@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from edgebotd.alerting.channels import Channel
+from edgebotd.errors import NotFound, Problem
 from edgebotd.events import Alert, AtMs, BotId, Model
 from edgebotd.events.catalogue import CATALOGUE
 from edgebotd.people.audit import entry
@@ -93,9 +94,18 @@ class AlertRoutes:
     async def test(self, call: Call) -> None:
         """Send a test message by a channel, and wait until it has arrived."""
         channel_id = call.parameters["channel_id"]
-        await self._services.alert_channels.test(channel_id)
-        now = self._services.now()
-        await self._services.people.audit(entry(call.actor, now, "alert.test", channel_id))
+        try:
+            await self._services.alert_channels.test(channel_id)
+        except NotFound:
+            raise
+        except Problem:
+            await self._note(call, channel_id, arrived=False)
+            raise
+        await self._note(call, channel_id, arrived=True)
+
+    async def _note(self, call: Call, channel_id: str, *, arrived: bool) -> None:
+        act = entry(call.actor, self._services.now(), "alert.test", channel_id, arrived=arrived)
+        await self._services.people.audit(act)
 
 
 def _shown(channel: Channel) -> AlertChannel:
