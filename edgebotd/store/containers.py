@@ -124,6 +124,12 @@ def crash_loops(conn: sqlite3.Connection) -> list[str]:
 
 def remove(conn: sqlite3.Connection, bot_id: str) -> None:
     """Forget a bot's container, its crashes, its use, and what of it needed a person."""
+    # No event ends these alerts; to channels they count as mended, or the same one would never be told again.
+    conn.execute(
+        "UPDATE alerts_known SET state = 'resolved'"
+        " WHERE alert_id IN (SELECT alert_id FROM open_alerts WHERE bot_id = ?)",
+        (bot_id,),
+    )
     for table in ("containers", "crashes", "resource_use", "open_alerts"):
         conn.execute(f"DELETE FROM {table} WHERE bot_id = ?", (bot_id,))
 

@@ -13,7 +13,7 @@ from typing_extensions import override
 from edgebotd.alerting.message import Message
 from edgebotd.alerting.senders import NotDelivered
 from edgebotd.config import AlertsSettings
-from edgebotd.store import deliveries
+from edgebotd.store import containers, deliveries
 from edgebotd.store.database import open_database
 from tests.alerting.house import PAGE, FakeSender, House, channel, open_house
 from tests.web.house import START, Clock
@@ -220,6 +220,17 @@ async def test_an_attempt_that_was_cut_off_is_made_again_under_its_id(autojump_c
             await trio.sleep(30)
             assert house.senders["a"].came[0].id == cut.came[0].id
             assert [message.kind for message in house.senders["a"].came] == ["open", "resolved"]
+
+
+async def test_what_went_with_its_container_is_told_when_it_comes_again(autojump_clock: MockClock) -> None:
+    async with open_house(settings()) as house:
+        await house.tell("loop", bot_id="atlas")
+        await trio.sleep(60)
+        await house.database.write(lambda tx: containers.remove(tx.connection, "atlas"))
+        await trio.sleep(3600)
+        await house.tell("loop", bot_id="atlas")
+        await trio.sleep(60)
+        assert house.senders["a"].words == [("open", "loop open")] * 2
 
 
 # Quiet hours
