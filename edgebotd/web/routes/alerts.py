@@ -94,18 +94,17 @@ class AlertRoutes:
     async def test(self, call: Call) -> None:
         """Send a test message by a channel, and wait until it has arrived."""
         channel_id = call.parameters["channel_id"]
+        failed: Problem | None = None
         try:
             await self._services.alert_channels.test(channel_id)
         except NotFound:
             raise
-        except Problem:
-            await self._note(call, channel_id, arrived=False)
-            raise
-        await self._note(call, channel_id, arrived=True)
-
-    async def _note(self, call: Call, channel_id: str, *, arrived: bool) -> None:
-        act = entry(call.actor, self._services.now(), "alert.test", channel_id, arrived=arrived)
+        except Problem as problem:
+            failed = problem
+        act = entry(call.actor, self._services.now(), "alert.test", channel_id, arrived=failed is None)
         await self._services.people.audit(act)
+        if failed is not None:
+            raise failed
 
 
 def _shown(channel: Channel) -> AlertChannel:
