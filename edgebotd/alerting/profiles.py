@@ -65,8 +65,9 @@ class UsageRule:
             for window in event.windows:
                 await self._look_at(event.profile_id, window)
             for alert_id in list(self._board.open):
-                subject, _, name = alert_id.rpartition(":")
-                if subject == f"profile:{event.profile_id}" and name not in OWN and alert_id not in names:
+                # Ids of logins and of windows may both hold a colon.
+                name = alert_id.removeprefix(f"profile:{event.profile_id}:")
+                if name != alert_id and name not in OWN and alert_id not in names:
                     await self._board.resolve(alert_id, f"{event.profile_id} has no window {name} any more")
 
     def forget(self, profile_id: str) -> None:
@@ -120,11 +121,11 @@ class RefreshRule:
         for profile in known.values():
             await self._look_at(profile)
         for alert_id in list(self._board.open):
-            subject, _, _ = alert_id.rpartition(":")
-            profile_id = subject.removeprefix("profile:")
-            if subject.startswith("profile:") and profile_id not in known:
-                self._forget(profile_id)
-                await self._board.resolve(alert_id, f"{profile_id} was removed")
+            if not alert_id.startswith("profile:") or any(alert_id.startswith(f"profile:{one}:") for one in known):
+                continue
+            profile_id = ":".join(alert_id.split(":")[1:3])  # `<provider>:<name>`
+            self._forget(profile_id)
+            await self._board.resolve(alert_id, f"{profile_id} was removed")
 
     async def _look_at(self, profile: Profile) -> None:
         alert_id = f"profile:{profile.id}:refresh"

@@ -172,6 +172,16 @@ async def test_a_window_that_fills_up_and_starts_anew(autojump_clock: MockClock)
         assert await rounds(house, 10) == {}
 
 
+async def test_a_window_whose_name_has_a_colon_stays_open(autojump_clock: MockClock) -> None:
+    async with open_house(SETTINGS, run=False) as house:
+        await add(house, Profile("p:a", "p", "oauth"))
+        event = usage(house, 96)
+        window = event.windows[0].model_copy(update={"name": "week:opus"})
+        house.alerting.usage.take(event.model_copy(update={"windows": (window,)}))
+        assert await rounds(house, 60) == {"profile:p:a:week:opus": "warning"}
+        assert len(await told(house)) == 1
+
+
 @given(st.lists(st.floats(0, 120), min_size=1), st.floats(0, 10))
 def test_a_severity_is_kept_within_the_hysteresis_and_never_above_its_threshold(
     used: list[float], hysteresis: float
