@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -163,6 +164,17 @@ def test_a_forgotten_secret_is_no_longer_looked_for_and_a_short_one_never() -> N
     for short in ("", "a", "the"):
         logs.register_secret(short)
     assert logs.redact("the a") == "the a"
+
+
+def test_many_secrets_are_added_and_looked_for_quickly() -> None:
+    secrets, text = logs.Secrets(), "a line of a log " * 20
+    started = time.process_time()
+    for number in range(600):
+        secrets.add(f"{number:04}-" + "s3cret" * 12)
+        assert secrets.redact(text) == text
+    assert secrets.redact("0599-" + "s3cret" * 12) == logs.REDACTED
+    # Compiled into one pattern for each line it was over ten seconds.
+    assert time.process_time() - started < 5
 
 
 def test_each_line_of_a_key_is_a_secret_too() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import outcome
 import trio
@@ -26,6 +26,13 @@ T = TypeVar("T")
 
 _CHECK: Final = "the vault"
 
+
+class Submit(Protocol):
+    """Queues a write, as `Database.submit` and `Hub.submit` do."""
+
+    def __call__(self, write: Callable[[Transaction], T], done: Callable[[outcome.Outcome[T]], None], /) -> None: ...
+
+
 Note = Callable[[sqlite3.Connection, str, Profile], None]
 """Writes what belongs into the same transaction, such as an audit entry: action and profile."""
 
@@ -33,8 +40,11 @@ Note = Callable[[sqlite3.Connection, str, Profile], None]
 class Vault:
     """From `load_vault`; there is nothing to close. Profiles are held in memory too; their secrets are not."""
 
-    def __init__(self, database: Database, cipher: Cipher, now: Callable[[], int]) -> None:
+    def __init__(
+        self, database: Database, cipher: Cipher, now: Callable[[], int], submit: Submit | None = None
+    ) -> None:
         self._database = database
+        self._submit = submit
         self._cipher = cipher
         self._now = now
         self._profiles: dict[str, Profile] = {}
@@ -122,7 +132,8 @@ class Vault:
             now: what it shall be, but for its label (`relabel`). With a new secret its generation is set to the next
                 one here.
             login: the new secret, None for a change of bookkeeping.
-            note: written in the same transaction, only where the change is made.
+            note: written in the same transaction, only where the change is made; it may emit events where the vault
+                writes through the hub.
 
         Returns:
             The profile as it is stored, None where it had become another one meanwhile: look again.
@@ -234,6 +245,22 @@ class Vault:
 
         await self._write(write, apply)
 
+    async def look_again(self) -> None:
+        """Read all profiles anew, for what another process has changed; tells of those that differ."""
+
+        def read(tx: Transaction) -> tuple[list[Profile], Mapping[str, tuple[str, ...]]]:
+            return rows.all_profiles(tx.connection), rows.bots_of(tx.connection)
+
+        def apply(found: tuple[list[Profile], Mapping[str, tuple[str, ...]]]) -> None:
+            before, self._profiles = self._profiles, {profile.id: profile for profile in found[0]}
+            self._bots = found[1]
+            for profile_id in sorted(before.keys() | self._profiles.keys()):
+                if before.get(profile_id) != self._profiles.get(profile_id):
+                    self._tell(profile_id)
+
+        # In the order of the writes: an answer of before one of them must not come after it.
+        await self._write(read, apply)
+
     async def load(self) -> None:
         """Read all profiles, and see that the key is the right one.
 
@@ -274,7 +301,7 @@ class Vault:
             answer.append(result)
             finished.set()
 
-        self._database.submit(write, done)
+        (self._submit or self._database.submit)(write, done)
         await finished.wait()
         return answer[0].unwrap()
 
@@ -294,12 +321,17 @@ def _place(profile: Profile) -> str:
     return f"the login {profile.id}, generation {profile.generation}"
 
 
-async def load_vault(database: Database, cipher: Cipher, *, now: Callable[[], int]) -> Vault:
+async def load_vault(
+    database: Database, cipher: Cipher, *, now: Callable[[], int], submit: Submit | None = None
+) -> Vault:
     """Return the vault of a store.
+
+    Args:
+        submit: of the hub, where notes of changes emit events.
 
     Raises:
         VaultLocked: the key is another one than the store's secrets were sealed with.
     """
-    vault = Vault(database, cipher, now)
+    vault = Vault(database, cipher, now, submit)
     await vault.load()
     return vault

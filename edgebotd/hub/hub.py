@@ -120,13 +120,22 @@ class Hub:
             answer.append(result)
             finished.set()
 
+        self.submit(write, done)
+        await finished.wait()
+        return answer[0].unwrap()
+
+    def submit(self, write: Callable[[Transaction], T], done: Callable[[outcome.Outcome[T]], None]) -> None:
+        """Do what `transact` does without waiting, neither for room nor for the commit, of which `done` hears.
+
+        For rare writes that keep memory in line with the store. `done` is called as in `Database.submit`, which says
+        too what this raises.
+        """
+
         def emitting(tx: Transaction, emit: Callable[[Emitted], None]) -> T:
             tx.emitter = lambda bot_id, event: emit(Emitted(bot_id, event))
             return write(tx)
 
         self._submit(emitting, done)
-        await finished.wait()
-        return answer[0].unwrap()
 
     def _submit(
         self,
@@ -374,20 +383,13 @@ async def open_hub(
     """
     counters = Counters()
     horizon = await database.read(journal_rows.horizon)
-    ring = Ring(settings.ring_events, settings.ring_bytes)
-    log = EventLog(CursorSeal(installation.cursor_key), life, horizon, ring, counters)
+    epoch, seal = installation.epoch, CursorSeal(installation.cursor_key)
+    log = EventLog(seal, life, horizon, Ring(settings.ring_events, settings.ring_bytes), counters)
     # The nursery inside: no task of the hub may still be about to send when the descriptors are closed.
     with ExitStack() as at_exit:
         async with trio.open_nursery() as nursery:
             hub = Hub(
-                database,
-                settings,
-                epoch=installation.epoch,
-                log=log,
-                counters=counters,
-                clock=clock,
-                rng=rng,
-                nursery=nursery,
+                database, settings, epoch=epoch, log=log, counters=counters, clock=clock, rng=rng, nursery=nursery
             )
             at_exit.callback(hub.close)
             for task in hub.tasks:

@@ -36,6 +36,8 @@ class Profile:
         skew_ms: the provider's clock less ours.
         claim: id of the refresh that goes on, or that the process died in.
         forced_generation: the one of which a provider has said 401 already.
+        uncertain_at: since when nobody knows whether the refresh token was spent.
+        settings_digest: of the provider's settings that were refused; `misconfigured` lasts while they are the same.
     """
 
     id: str
@@ -58,6 +60,8 @@ class Profile:
     claim: str | None = None
     claimed_at: int | None = None
     forced_generation: int | None = None
+    uncertain_at: int | None = None
+    settings_digest: str | None = None
     created_at: int = 0
     changed_at: int = 0
 

@@ -5,6 +5,7 @@
 -- it is read from, of a `gateway` one the bot. `fingerprint` stands for the login's lasting secret (refresh token, key).
 -- `claim` is the fence: written before the token endpoint is called, taken away with the answer; one that a start finds
 -- means that the process died in between. `uncertain_at`: since when nobody knows whether the refresh token was spent.
+-- `settings_digest`: of the provider's settings that were refused.
 CREATE TABLE profiles (
     id                TEXT PRIMARY KEY,
     provider          TEXT NOT NULL,
@@ -27,6 +28,8 @@ CREATE TABLE profiles (
     claim             TEXT,
     claimed_at        INTEGER,
     forced_generation INTEGER,
+    uncertain_at      INTEGER,
+    settings_digest   TEXT,
     created_at        INTEGER NOT NULL,
     changed_at        INTEGER NOT NULL
 ) STRICT;
