@@ -35,6 +35,7 @@ import trio
 from edgebotd import __version__, logs, systemd
 from edgebotd.accounts.cipher import VaultLocked
 from edgebotd.accounts.house import ProviderAccounts, open_accounts, open_cipher
+from edgebotd.accounts.refresh_lock import NAME as REFRESH_LOCK
 from edgebotd.alerting.bots import BotsSeen
 from edgebotd.alerting.house import make_alerting
 from edgebotd.bots.gateways import Gateways
@@ -200,8 +201,11 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
         open_accounts(
             database,
             settings.providers,
+            hub=hub,
             cipher=await open_cipher(database, settings.accounts, state_dir, os.environ),
             now=wall_clock,
+            rng=rng,
+            lock=state_dir / REFRESH_LOCK,
         )
     )
     docker = await stack.enter_async_context(

@@ -7,17 +7,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random, SystemRandom
 from typing import Final
 
 from pydantic import SecretStr
 
 from edgebotd.accounts.cipher import Cipher, VaultLocked, load_or_make
+from edgebotd.accounts.http import Call, Caller
 from edgebotd.accounts.keeping import Keeping
+from edgebotd.accounts.lanes import Lanes
+from edgebotd.accounts.refresh import Refresher
+from edgebotd.accounts.refresh_lock import RefreshLock
 from edgebotd.accounts.vault import Vault, load_vault
 from edgebotd.accounts.watching import Watching
 from edgebotd.config import AccountsSettings, ProviderSettings
 from edgebotd.config.credentials import SecretError, read_secret_credential, read_secret_file
 from edgebotd.errors import Conflict, NotFound
+from edgebotd.hub.hub import Hub
 from edgebotd.store import profiles
 from edgebotd.store.database import Database
 
@@ -39,6 +45,8 @@ class ProviderAccounts:
     vault: Vault
     keeping: Keeping
     watching: Watching
+    lanes: Lanes
+    refresher: Refresher
     now: Callable[[], int]
 
     async def secret_of(self, profile_id: str) -> SecretStr:
@@ -62,7 +70,7 @@ class ProviderAccounts:
     @property
     def jobs(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What the supervisor runs, by name; a bug in one of them stops no other."""
-        return {"accounts-files": self.watching.run}
+        return {"accounts-files": self.watching.run, "accounts-refresh": self.refresher.run}
 
 
 @asynccontextmanager
@@ -70,23 +78,41 @@ async def open_accounts(
     database: Database,
     providers: Mapping[str, ProviderSettings],
     *,
+    hub: Hub,
     cipher: Cipher,
     now: Callable[[], int],
+    rng: Random | None = None,
+    lock: Path | None = None,
+    call: Call | None = None,
 ) -> AsyncIterator[ProviderAccounts]:
     """Open the vault and what works on it.
 
     Args:
         cipher: from `open_cipher`.
+        lock: the file by which processes agree on one refresher; None: there is no other.
+        call: makes requests to providers, for tests.
 
     Raises:
         VaultLocked: the key is another one than the store's secrets were sealed with.
     """
-    vault = await load_vault(database, cipher, now=now)
+    vault = await load_vault(database, cipher, now=now, submit=hub.submit)
     for profile in vault.all():
         # Opening one has its secrets taken out of all that is logged from now on, where an earlier life left them.
         with suppress(NotFound):
             await vault.login(profile.id)
-    yield ProviderAccounts(providers, vault, Keeping(vault, providers), Watching(vault), now)
+    lanes = Lanes()
+    refresher = Refresher(
+        vault,
+        database,
+        hub,
+        providers,
+        call or Caller().call,
+        lanes,
+        RefreshLock(lock),
+        now=now,
+        rng=rng or SystemRandom(),
+    )
+    yield ProviderAccounts(providers, vault, Keeping(vault, providers), Watching(vault), lanes, refresher, now)
 
 
 async def open_cipher(

@@ -11,6 +11,7 @@ from edgebotd.accounts.house import KEY_NAME, open_accounts, open_cipher
 from edgebotd.accounts.keeping import AddRequest
 from edgebotd.config import AccountsSettings
 from edgebotd.store.database import open_database
+from tests.hub.support import hub_on
 
 LOGIN = AddRequest.model_validate({"provider": "a", "name": "b", "secret": "canary-b"})
 
@@ -21,7 +22,10 @@ async def opens(
     """Start on the store of a folder, perhaps put a login there, and stop."""
     async with open_database(folder / "store.db") as database:
         cipher = await open_cipher(database, settings, folder, env or {})
-        async with open_accounts(database, {}, cipher=cipher, now=lambda: 1) as accounts:
+        async with (
+            hub_on(database) as hub,
+            open_accounts(database, {}, hub=hub, cipher=cipher, now=lambda: 1) as accounts,
+        ):
             if add:
                 await accounts.keeping.add(LOGIN)
             for profile in accounts.vault.all():
@@ -72,9 +76,9 @@ async def test_the_settings_name_a_file_or_a_credential(tmp_path: Path) -> None:
 
 
 async def test_a_store_with_another_key_is_not_opened(tmp_path: Path) -> None:
-    async with open_database(None) as database:
-        async with open_accounts(database, {}, cipher=Cipher(new_key()), now=lambda: 1) as accounts:
+    async with open_database(None) as database, hub_on(database) as hub:
+        async with open_accounts(database, {}, hub=hub, cipher=Cipher(new_key()), now=lambda: 1) as accounts:
             await accounts.keeping.add(LOGIN)
         with pytest.raises(VaultLocked):
-            async with open_accounts(database, {}, cipher=Cipher(new_key()), now=lambda: 1):
+            async with open_accounts(database, {}, hub=hub, cipher=Cipher(new_key()), now=lambda: 1):
                 raise AssertionError("opened")

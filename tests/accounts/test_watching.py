@@ -20,6 +20,7 @@ from edgebotd.accounts.watching import place_of
 from edgebotd.errors import Invalid
 from edgebotd.store.database import open_database
 from edgebotd.store.profiles import Profile
+from tests.hub.support import hub_on
 
 ID = "anthropic:claude"
 AT = 1_795_474_132_325
@@ -45,7 +46,8 @@ async def opened(folder: Path, owner: str | None = "external") -> AsyncIterator[
     program.write("canary-a")
     async with (
         open_database(None) as database,
-        open_accounts(database, {}, cipher=Cipher(new_key()), now=lambda: 5) as accounts,
+        hub_on(database) as hub,
+        open_accounts(database, {}, hub=hub, cipher=Cipher(new_key()), now=lambda: 5) as accounts,
     ):
         if owner is not None:
             await accounts.keeping.bring(request(program, owner=owner))

@@ -153,7 +153,7 @@ async def open_house(
             docker_on(
                 database, hub, clock, engine=engine, bots=bots or RowedBots(database), settings=settings.docker
             ) as docker,
-            open_accounts(database, settings.providers, cipher=Cipher(new_key()), now=clock) as profiles,
+            open_accounts(database, settings.providers, hub=hub, cipher=Cipher(new_key()), now=clock) as profiles,
         ):
             passwords = InlinePasswords()
             services = Services(

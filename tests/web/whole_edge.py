@@ -94,7 +94,7 @@ async def open_whole_edge(
             open_people(database, now=clock) as people,
             open_bots(database, hub, settings.bots, settings.chat, directory, now=clock) as registry,
             docker_on(database, hub, clock, bots=Gateways(registry, database)) as docker,
-            open_accounts(database, {}, cipher=Cipher(new_key()), now=clock) as profiles,
+            open_accounts(database, {}, hub=hub, cipher=Cipher(new_key()), now=clock) as profiles,
         ):
             people.subscribe(partial(hub.rescope, people.refresh))
             passwords = InlinePasswords()
