@@ -7,6 +7,7 @@ import pytest
 from tests.peers.gateways import Gateways
 from tests.peers.install import CURRENT, OLDER, PeerUnavailable
 from tests.peers.model import FakeModel, running_model
+from tests.peers.oauth import OAuthServer, running_oauth
 from tests.peers.openclaw import Gateway
 from tests.peers.systemd import Container
 from tests.peers.units import UNITS, make_fresh, open_machine
@@ -41,6 +42,16 @@ def model() -> Iterator[FakeModel]:
     """A fake model by itself, fast, for connectors to OpenAI-compatible endpoints."""
     with running_model(delay=0.02) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def oauth_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OAuthServer]:
+    """A real OAuth server; leave no fault behind."""
+    try:
+        with running_oauth(tmp_path_factory.mktemp("oauth")) as running:
+            yield running
+    except PeerUnavailable as error:
+        require_or_skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -98,8 +98,8 @@ def npm_package(name: str, version: str, *, first_in_path: Path | None = None) -
     return package
 
 
-def install(version: str = CURRENT) -> Installed:
-    """Install Node and `openclaw@version` if they are not there yet; blocking, about a minute the first time.
+def node() -> Path:
+    """Install Node if it is not there yet; return its program.
 
     Raises:
         PeerUnavailable: with the reason.
@@ -108,6 +108,15 @@ def install(version: str = CURRENT) -> Installed:
     architecture = _ARCHITECTURES.get(machine)
     if architecture is None:
         raise PeerUnavailable(f"no Node package for the processor {machine!r}")
-    node = npm_package(f"node-linux-{architecture}", NODE_VERSION) / "bin" / "node"
-    gateway = npm_package("openclaw", version, first_in_path=node.parent)
-    return Installed(version, node, gateway / "openclaw.mjs", peers_dir() / "compile-cache")
+    return npm_package(f"node-linux-{architecture}", NODE_VERSION) / "bin" / "node"
+
+
+def install(version: str = CURRENT) -> Installed:
+    """Install Node and `openclaw@version` if they are not there yet; blocking, about a minute the first time.
+
+    Raises:
+        PeerUnavailable: with the reason.
+    """
+    runtime = node()
+    gateway = npm_package("openclaw", version, first_in_path=runtime.parent)
+    return Installed(version, runtime, gateway / "openclaw.mjs", peers_dir() / "compile-cache")
