@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import Final
 
+import trio
 from pydantic import SecretStr
 
 from edgebotd.accounts.cipher import Cipher, VaultLocked, load_or_make
@@ -18,6 +19,7 @@ from edgebotd.accounts.keeping import Keeping
 from edgebotd.accounts.lanes import Lanes
 from edgebotd.accounts.refresh import Refresher
 from edgebotd.accounts.refresh_lock import RefreshLock
+from edgebotd.accounts.signing import Signing
 from edgebotd.accounts.vault import Vault, load_vault
 from edgebotd.accounts.watching import Watching
 from edgebotd.config import AccountsSettings, ProviderSettings
@@ -47,6 +49,7 @@ class ProviderAccounts:
     watching: Watching
     lanes: Lanes
     refresher: Refresher
+    signing: Signing
     now: Callable[[], int]
 
     async def secret_of(self, profile_id: str) -> SecretStr:
@@ -100,19 +103,23 @@ async def open_accounts(
         # Opening one has its secrets taken out of all that is logged from now on, where an earlier life left them.
         with suppress(NotFound):
             await vault.login(profile.id)
-    lanes = Lanes()
+    lanes, ask = Lanes(), call or Caller().call
     refresher = Refresher(
         vault,
         database,
         hub,
         providers,
-        call or Caller().call,
+        ask,
         lanes,
         RefreshLock(lock),
         now=now,
         rng=rng or SystemRandom(),
     )
-    yield ProviderAccounts(providers, vault, Keeping(vault, providers), Watching(vault), lanes, refresher, now)
+    async with trio.open_nursery() as nursery:
+        signing = Signing(vault, providers, ask, nursery, now)
+        keeping, watching = Keeping(vault, providers), Watching(vault)
+        yield ProviderAccounts(providers, vault, keeping, watching, lanes, refresher, signing, now)
+        nursery.cancel_scope.cancel()
 
 
 async def open_cipher(

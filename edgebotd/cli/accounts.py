@@ -186,6 +186,49 @@ def _expiry(item: dict[str, Any]) -> str | None:
 
 
 @accounts.command()
+@click.argument("provider")
+@click.option("--name", default="default", show_default=True, help="What the login is called.")
+@click.option("--device", is_flag=True, help="By a code that is typed elsewhere.")
+@click.option("--paste", is_flag=True, help="Do not wait for the browser: ask for the address that it landed on.")
+@click.pass_obj
+def login(target: Target, provider: str, name: str, device: bool, paste: bool) -> None:
+    """Log in at a provider with OAuth, anew where there is such a login."""
+    from edgebotd.cli.client import path
+
+    body = {"provider": provider, "name": name, **({"method": "device"} if device else {})}
+    with target.client() as client:
+        begun = client.post("/api/profiles/login", body)
+        one = path("/api/profiles/login/{}", begun["id"])
+        click.echo(f"Open this address and agree there:\n\n  {clean(begun['url'])}\n")
+        if begun["userCode"]:
+            click.echo(f"The code is {clean(begun['userCode'])}.")
+        if begun["method"] == "browser" and (paste or not begun["landsHere"]):
+            # Not an argument: others could read it in the list of processes while it is good.
+            address = click.prompt("The address that the browser landed on", hide_input=True)
+            begun = client.post(f"{one}/finish", {"address": address})
+        while begun["state"] == "waiting":
+            time.sleep(2)
+            begun = client.get(one)
+    if begun["state"] == "failed":
+        raise click.ClickException(one_line(begun["reason"] or "It failed.", 300))
+    click.echo(f"{begun['profileId']} is logged in.")
+
+
+@accounts.command()
+@click.argument("login", metavar="PROVIDER:NAME")
+@click.pass_obj
+def refresh(target: Target, login: str) -> None:
+    """Refresh a login's token now."""
+    from edgebotd.cli.client import path
+
+    with target.client() as client:
+        now = client.post(path("/api/profiles/{}/refresh", login), {})
+    if now["state"] != "fresh":
+        raise click.ClickException(f"{now['id']} is {now['state']}: {one_line(now['reason'] or '', 300)}")
+    click.echo(f"{now['id']} is fresh" + (f", until {until(now['expiresAt'])}." if now["expiresAt"] else "."))
+
+
+@accounts.command()
 @click.argument("login", metavar="PROVIDER:NAME")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj

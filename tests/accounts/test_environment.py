@@ -20,7 +20,7 @@ REFERENCE = {"ANTHROPIC_API_KEY": "profile:anthropic:work"}
 async def test_a_bot_gets_what_its_login_has_when_it_is_made_and_made_anew(autojump_clock: MockClock) -> None:
     async with (
         open_yard() as yard,
-        open_accounts(yard.database, {}, cipher=Cipher(new_key()), now=yard.clock) as accounts,
+        open_accounts(yard.database, {}, hub=yard.hub, cipher=Cipher(new_key()), now=yard.clock) as accounts,
     ):
         yard.profile_secret = accounts.secret_of
         async with yard.life() as docker:

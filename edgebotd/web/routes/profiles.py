@@ -9,6 +9,7 @@ from pydantic import Field
 
 from edgebotd.access import Principal
 from edgebotd.accounts.keeping import AddRequest, ImportAnswer, ImportRequest, Label, SecretRequest
+from edgebotd.accounts.signing import FinishRequest, SignInRequest, SignInState
 from edgebotd.accounts.vault import Note
 from edgebotd.errors import NotFound
 from edgebotd.events import AtMs, BotId, Model
@@ -77,7 +78,11 @@ class ProfileRoutes:
             route("GET", "/api/profiles", self.list_profiles),
             route("POST", "/api/profiles", self.add, status=201),
             route("POST", "/api/profiles/import", self.bring),
+            route("POST", "/api/profiles/login", self.begin_login, status=201),
+            route("GET", "/api/profiles/login/{login_id}", self.look_at_login),
+            route("POST", "/api/profiles/login/{login_id}/finish", self.finish_login),
             route("GET", one, self.show),
+            route("POST", one + "/refresh", self.refresh),
             route("PATCH", one, self.edit),
             route("DELETE", one, self.remove, status=204),
             route("PUT", one + "/secret", self.replace),
@@ -105,6 +110,25 @@ class ProfileRoutes:
     async def bring(self, call: Call, body: ImportRequest) -> ImportAnswer:
         """Show the logins of another program, or import them; nothing of its own is changed."""
         return await self._profiles.keeping.bring(body, self._note(call))
+
+    async def begin_login(self, call: Call, body: SignInRequest) -> SignInState:
+        """Begin a login at a provider: says where the person goes, and what they type there."""
+        return await self._profiles.signing.begin(body, call.actor.user_id, self._note(call))
+
+    async def look_at_login(self, call: Call) -> SignInState:
+        """Show a login under way, to who began it."""
+        return self._profiles.signing.look(call.parameters["login_id"], call.actor.user_id)
+
+    async def finish_login(self, call: Call, body: FinishRequest) -> SignInState:
+        """Finish a login with the address that the browser landed on."""
+        return await self._profiles.signing.finish(call.parameters["login_id"], call.actor.user_id, body)
+
+    async def refresh(self, call: Call) -> ProfileRow:
+        """Refresh a login's token now, and show what came of it."""
+        profile = await self._profiles.refresher.refresh_now(call.parameters["profile_id"])
+        note = self._note(call)
+        await self._services.database.write(lambda tx: note(tx.connection, "profile.refresh", profile))
+        return self._whole(profile)
 
     async def edit(self, call: Call, body: ProfileEdit) -> ProfileRow:
         """Set what people call it."""
