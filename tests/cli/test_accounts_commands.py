@@ -135,3 +135,25 @@ def test_a_daemon_keeps_them_over_restarts_and_refuses_another_key(tmp_path: Pat
         stop(daemon)
     written = b"".join(file.read_bytes() for file in (tmp_path / "state").rglob("*") if file.is_file())
     assert SECRET.encode() not in written
+
+
+def test_logs_in_by_pasting_by_device_and_refreshes(command: Command, script: Script) -> None:
+    one = "/api/profiles/login/abc"
+    begun = {
+        "id": "abc", "profileId": "acme:default", "method": "browser", "state": "waiting", "url": "https://acme.test/a\x1b",
+        "userCode": None, "landsHere": True, "expiresAt": 1, "reason": None,
+    }  # fmt: skip
+    script.answers["POST", "/api/profiles/login"] = (201, begun)
+    script.answers["POST", one + "/finish"] = (200, {**begun, "state": "done"})
+    done = command("accounts", "login", "acme", "--paste", input="http://127.0.0.1/callback?code=canary-1\n")
+    assert done.exit_code == 0 and done.stdout.endswith("acme:default is logged in.\n"), done.output
+    assert "https://acme.test/a\N{REPLACEMENT CHARACTER}" in done.stdout and "canary" not in done.output
+    device = {**begun, "method": "device", "userCode": "AB-CD", "state": "failed", "reason": "It was not agreed to."}
+    script.answers["POST", "/api/profiles/login"] = (201, device)
+    failed = command("accounts", "login", "acme", "--device")
+    assert failed.exit_code == 1 and "AB-CD" in failed.stdout and "not agreed" in failed.stderr
+    refreshed = "/api/profiles/anthropic%3Awork/refresh"
+    script.answers["POST", refreshed] = (200, {**ROW, "state": "fresh"})
+    assert command("accounts", "refresh", "anthropic:work").stdout == "anthropic:work is fresh.\n"
+    script.answers["POST", refreshed] = (200, {**ROW, "state": "backoff", "reason": "It refuses for now (503)."})
+    assert "503" in command("accounts", "refresh", "anthropic:work").stderr
