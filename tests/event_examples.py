@@ -64,8 +64,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "auth-profiles:usage-updated": {
         "profileId": "anthropic:work",
         "botIds": ["atlas", "iris"],
-        "windows": [{"name": "5 h", "usedPercent": 40.5, "resetsAt": 9}],
+        "plan": "max",
+        "windows": [{"id": "five_hour", "label": "5 hours", "usedPercent": 40.5, "resetsAt": 9, "runsOutAt": 5}],
+        "billing": [{"type": "balance", "unit": "USD", "amount": 3.5}],
         "fetchedAt": 1,
+        "source": "poll",
+        "error": {"kind": "rate_limited", "status": 429, "detail": "asked too often", "sinceAt": 2, "retryAt": 9},
     },
     "alert": {"alertId": "a1", "severity": "critical", "state": "open", "title": "login dead", "at": 1},
     "job:status": {"job": "retention", "state": "waiting", "at": 1},

@@ -94,6 +94,7 @@ def test_usage_names_own_bots_only_and_is_absent_without_one() -> None:
     seen = row.view(example("auth-profiles:usage-updated"), ATLAS_ONLY)
     assert isinstance(seen, events.AuthProfileUsage)
     assert seen.bot_ids == ("atlas",)
+    assert seen.windows and (seen.plan, seen.billing) == (None, ())
     assert row.view(example("auth-profiles:usage-updated"), NOTHING) is None
 
 
@@ -173,6 +174,8 @@ def test_times_end_in_at_and_durations_say_their_unit() -> None:
     """Section 5, time: what is an instant is named so, alone (`at`) or as an ending."""
     counts = {"offset", "size", "seq", "readSeq", "restarts", "exitCode"}
     counts |= {"layers", "layersDone", "missed"}
+    # Of money, credits and requests; the status is HTTP's.
+    counts |= {"amount", "used", "limit", "status"}
     counts |= {"bytesDone", "bytesTotal", "memoryBytes", "memoryLimitBytes", "pids"}
     for name in integer_keys(catalogue_schema()) - counts:
         assert name == "at" or name.endswith(("At", "Seconds", "Ms", "Percent", "PerSecond")), name

@@ -68,6 +68,9 @@ from edgebotd.events.system import (
     ProvisionDone,
     ProvisionLog,
     PullProgress,
+    UsageBilling,
+    UsageError,
+    UsageErrorKind,
     UsageWindow,
 )
 
@@ -122,6 +125,9 @@ __all__ = [
     "TextPart",
     "ToolCallPart",
     "ToolResultPart",
+    "UsageBilling",
+    "UsageError",
+    "UsageErrorKind",
     "UsageWindow",
     "UserId",
     "Viewer",

@@ -99,7 +99,8 @@ def _own_usage(event: AuthProfileUsage, viewer: Viewer) -> AuthProfileUsage | No
     if viewer.admin:
         return event
     own = tuple(bot_id for bot_id in event.bot_ids if viewer.sees(bot_id))
-    return event.model_copy(update={"bot_ids": own}) if own else None
+    # How it is and its windows explain how a bot behaves; what it costs is its owner's affair.
+    return event.model_copy(update={"bot_ids": own, "billing": (), "plan": None}) if own else None
 
 
 def _alert_subject(event: Alert, viewer: Viewer) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from edgebotd.events.model import AtMs, BotId, Event, Model
 
@@ -122,11 +124,47 @@ class AuthProfileRefreshed(Event):
 
 
 class UsageWindow(Model):
-    """One window of an account's limits."""
+    """One limit of an account that starts anew."""
 
-    name: str
-    used_percent: float | None = None
+    id: str
+    """The same from event to event."""
+    label: str
+    used_percent: Annotated[float, Field(ge=0)]
+    """Over 100 where the provider lets one go on."""
+    window_seconds: int | None = None
     resets_at: AtMs | None = None
+    scope: str | None = None
+    """The model or feature that it is about; None for all."""
+    runs_out_at: AtMs | None = None
+    """At this pace. None where it lasts until it starts anew, and while that cannot be said."""
+
+
+class UsageBilling(Model):
+    """Money or credits: a balance has an `amount`, a budget `used` and `limit`, spend `used` alone."""
+
+    type: Literal["balance", "budget", "spend"]
+    unit: str
+    """A currency, or what the provider counts."""
+    amount: float | None = None
+    used: float | None = None
+    limit: float | None = None
+    period: str | None = None
+
+
+UsageErrorKind = Literal["auth", "unsupported", "rate_limited", "timeout", "unreachable", "malformed", "http"]
+"""`auth`: the login is not well; `unsupported`: it may not read its use, and that stays so until another login."""
+
+
+class UsageError(Model):
+    """Why the figures are not renewed. They are the last good ones, which `fetched_at` tells the age of."""
+
+    kind: UsageErrorKind
+    status: int | None = None
+    detail: str
+    """For a person."""
+    since_at: AtMs
+    retry_at: AtMs | None = None
+    """When the provider is asked again, if the login does not change before; None: not by itself."""
 
 
 class AuthProfileUsage(Event):
@@ -135,8 +173,15 @@ class AuthProfileUsage(Event):
     type: Literal["auth-profiles:usage-updated"] = "auth-profiles:usage-updated"
     profile_id: str
     bot_ids: tuple[BotId, ...] = ()
+    plan: str | None = None
     windows: tuple[UsageWindow, ...] = ()
-    fetched_at: AtMs
+    billing: tuple[UsageBilling, ...] = ()
+    fetched_at: AtMs | None = None
+    """When the provider said so; None while it has said nothing of this login."""
+    source: Literal["poll", "gateway"] | None = None
+    error: UsageError | None = None
+    removed: bool = False
+    """The login is gone, and what was said of it with it."""
 
 
 class Alert(Event):

@@ -1,0 +1,341 @@
+"""The job that knows how much of each account is used.
+
+One task looks who is due and starts one question for each, so that there is never a second one about a login at the
+same time; a question runs in the login's lane, so that no token is used while it is being changed. What was learned
+lies in memory and in the store; a start goes on with both the figures and the pauses.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from random import Random
+from typing import Any, Final, Protocol
+
+import trio
+
+from edgebotd.accounts.cipher import VaultLocked
+from edgebotd.accounts.http import Call
+from edgebotd.accounts.lanes import Lanes
+from edgebotd.accounts.usage.asking import Trouble, ask
+from edgebotd.accounts.usage.forecast import runs_out_at
+from edgebotd.accounts.usage.pace import GATEWAY, Pace, Use, after_good, after_trouble, due_at
+from edgebotd.accounts.usage.record import Record, changed, not_asked
+from edgebotd.accounts.vault import Vault
+from edgebotd.config import ProviderSettings
+from edgebotd.errors import EdgebotdError, NotFound
+from edgebotd.events import ALL, AuthProfileUsage
+from edgebotd.hub.hub import Hub
+from edgebotd.protocol.usage import UnreadableUsage, Usage, Window, read_usage_status
+from edgebotd.store import usage as rows
+from edgebotd.store.database import Database
+from edgebotd.store.profiles import Profile
+from edgebotd.store.usage import Point
+
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 4
+"""Questions; the others wait."""
+LOOK_SECONDS: Final = 30.0
+"""The longest sleep: after a suspend the clocks of Trio and of the wall differ."""
+IDLE_MS: Final = 15 * 60_000
+"""A bot that has spoken with nobody for so long is idle."""
+GATEWAY_ANSWER_MS: Final = 30_000
+"""A gateway answers for all logins that it owns at once."""
+LONGEST_SPAN_MS: Final = 31 * 86_400_000
+SPAN_MS: Final = 7 * 86_400_000
+"""How much of a window's history a forecast looks at, where its length is not known."""
+
+_ALIASES: Final = {"openai-codex": "openai", "google": "google-gemini-cli"}
+"""Under what name a gateway tells of a provider that is called otherwise here."""
+
+
+class Gateways(Protocol):
+    """What is asked of bots' gateways; the bots' floor gives it."""
+
+    async def usage_status(self, bot_id: str) -> Mapping[str, Any]:
+        """Return the payload of `usage.status`.
+
+        Raises:
+            EdgebotdError: the gateway does not answer, or does not know the method.
+        """
+        ...
+
+
+class UsageCache:
+    """Made by `house.py`; `run` is a job of the supervisor's, and there is nothing to close."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        database: Database,
+        hub: Hub,
+        providers: Mapping[str, ProviderSettings],
+        call: Call,
+        lanes: Lanes,
+        *,
+        rejected: Callable[[str, int], object],
+        watched: Callable[[], bool],
+        gateways: Gateways | None = None,
+        now: Callable[[], int],
+        rng: Random,
+    ) -> None:
+        """Args:
+        rejected: hears that a provider refuses a profile's token, of which generation.
+        watched: whether somebody looks, so that figures are worth their questions.
+        """
+        self._vault = vault
+        self._database = database
+        self._hub = hub
+        self._providers = providers
+        self._call = call
+        self._lanes = lanes
+        self._rejected = rejected
+        self._watched = watched
+        self._gateways = gateways
+        self._now = now
+        self._rng = rng
+        self._room = trio.CapacityLimiter(AT_ONCE)
+        self._records: dict[str, Record] = {}
+        self._told: dict[str, AuthProfileUsage] = {}
+        self._asking: set[str] = set()
+        self._forgotten: set[str] = set()
+        self._answers: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        self._gateway_locks: dict[str, trio.Lock] = {}
+        self._wake = trio.Event()
+        vault.subscribe(lambda _: self._wake.set())
+
+    # For whoever wants to know
+
+    def of(self, profile_id: str) -> AuthProfileUsage:
+        """Return what is known of a profile's use, as it would be told now.
+
+        Raises:
+            NotFound: there is no such profile.
+        """
+        return self._event(self._vault.get(profile_id))
+
+    def all(self) -> list[AuthProfileUsage]:
+        """Return what is known of all that can be known, by profile."""
+        return [self._event(profile) for profile in self._vault.all() if self._pace(profile) is not None]
+
+    async def history(self, profile_id: str, since_at: int, window_id: str | None = None) -> dict[str, list[Point]]:
+        """Return how a profile's windows came to what they are, by window, oldest first.
+
+        Raises:
+            NotFound: there is no such profile.
+        """
+        self._record(self._vault.get(profile_id))
+        if profile_id in self._forgotten:
+            return {}
+        return await self._database.read(lambda conn: rows.history(conn, profile_id, since_at, window_id))
+
+    # The job
+
+    async def load(self) -> None:
+        """Go on with what an earlier life of the daemon knew, and tell it: it is part of each snapshot."""
+        for row in await self._database.read(rows.all_usage):
+            self._records[row.profile_id] = Record.of_row(row)
+        for profile in self._vault.all():
+            record = self._record(profile)
+            if record.good is not None:
+                await self._foresee(record, record.good.windows)
+        self._tell()
+
+    async def run(self) -> None:
+        """Ask whoever is due, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                self._wake = trio.Event()
+                await self._forget()
+                self._tell()
+                wait = await self._start_due(nursery)
+                with trio.move_on_after(wait):
+                    await self._wake.wait()
+
+    async def _start_due(self, nursery: trio.Nursery) -> float:
+        """Start questions about who is due; return in how many seconds to look again."""
+        now = self._now()
+        soonest = now + round(LOOK_SECONDS * 1000)
+        waiting = [profile for profile in self._vault.all() if profile.id not in self._asking]
+        idle = await self._idle([one for one in waiting if self._due(one, now, idle=False)], now)
+        for profile in waiting:
+            at = self._due_at(profile, now, idle=profile.id in idle)
+            if at is None:
+                continue
+            if at > now:
+                soonest = min(soonest, at)
+            elif profile.id not in self._asking:
+                self._asking.add(profile.id)
+                nursery.start_soon(self._question, profile.id, name=f"usage of {profile.id}")
+        return max(0.0, (soonest - self._now()) / 1000)
+
+    async def _idle(self, profiles: list[Profile], now: int) -> set[str]:
+        """Return which of the profiles nobody needs to know much about."""
+        if not profiles or self._watched():
+            return set()
+        bots = {profile.id: self._vault.bots_of(profile.id) for profile in profiles}
+        return await self._database.read(
+            lambda conn: {one for one, ids in bots.items() if not rows.ran_since(conn, ids, now - IDLE_MS)}
+        )
+
+    async def _question(self, profile_id: str) -> None:
+        try:
+            async with self._lanes.of(profile_id), self._room:
+                now = self._now()
+                try:
+                    profile = self._vault.get(profile_id)
+                except NotFound:
+                    return
+                # The lane may have been long: the login is another one, or no longer well.
+                if self._due(profile, now, idle=False):
+                    await self._ask(profile, self._record(profile), now)
+        finally:
+            self._asking.discard(profile_id)
+            self._wake.set()
+
+    async def _ask(self, profile: Profile, record: Record, now: int) -> None:
+        pace = self._pace(profile)
+        assert pace is not None, profile.id
+        # Before it, so that a daemon which is killed again and again does not ask at each start.
+        record.asked_at, record.next_at = now, now + pace.interval
+        await self._keep(record, [])
+        outcome = await self._answer(profile, now)
+        now = self._now()
+        try:
+            present = self._vault.get(profile.id)
+        except NotFound:
+            return
+        if self._record(present) is not record:
+            # Somebody logged in anew meanwhile.
+            return
+        points: list[Point] = []
+        if isinstance(outcome, Usage):
+            points = record.take(outcome, now)
+            record.next_at = after_good(pace, now, self._rng)
+            await self._foresee(record, outcome.windows, now)
+        elif outcome.kind == "auth" and present.generation != profile.generation:
+            record.next_at = now + pace.floor
+        else:
+            record.fail(outcome, profile.generation, now)
+            record.next_at = after_trouble(pace, outcome, record.failures, now, self._rng)
+            log.info("usage of %s: %s (status %s)", profile.id, outcome.kind, outcome.status)
+            if outcome.kind == "auth":
+                self._rejected(profile.id, profile.generation)
+        await self._keep(record, points)
+        self._tell()
+
+    async def _answer(self, profile: Profile, now: int) -> Usage | Trouble:
+        if profile.owner == "gateway":
+            return await self._of_gateway(profile, now)
+        try:
+            login = await self._vault.login(profile.id)
+        except (NotFound, VaultLocked) as exc:
+            return Trouble("unsupported", f"There is nothing to ask with. {exc}")
+        return await ask(self._call, self._providers[profile.provider].usage, profile, login, now)
+
+    async def _of_gateway(self, profile: Profile, now: int) -> Usage | Trouble:
+        assert self._gateways is not None and profile.place is not None, profile.id
+        async with self._gateway_locks.setdefault(profile.place, trio.Lock()):
+            at, answer = self._answers.get(profile.place, (None, {}))
+            if at is None or not at <= now < at + GATEWAY_ANSWER_MS:
+                try:
+                    answer = await self._gateways.usage_status(profile.place)
+                except EdgebotdError as exc:
+                    return Trouble("unreachable", f"The gateway does not say. {exc}")
+                self._answers[profile.place] = (now, answer)
+        try:
+            found = read_usage_status(answer, now)
+        except UnreadableUsage as exc:
+            return Trouble("malformed", f"The gateway's answer cannot be read: {exc}.")
+        one = found.get(profile.provider) or found.get(_ALIASES.get(profile.provider, ""))
+        if one is None:
+            return Trouble("http", "The gateway says nothing of this provider.")
+        return one.usage or Trouble("http", "The gateway could not learn it.")
+
+    # Keeping
+
+    async def _keep(self, record: Record, points: list[Point]) -> None:
+        if self._records.get(record.profile_id) is not record:
+            return
+        row = record.row()
+        await self._database.write(lambda tx: rows.put(tx.connection, row, points))
+
+    async def _forget(self) -> None:
+        """Remove from the store what was known of accounts that others were logged in to since."""
+        for profile_id in sorted(self._forgotten):
+            await self._database.write(lambda tx, gone=profile_id: rows.forget(tx.connection, gone))  # type: ignore[misc]
+            self._forgotten.discard(profile_id)
+
+    async def _foresee(self, record: Record, windows: Iterable[Window], now: int | None = None) -> None:
+        """Say of each window when it runs out."""
+        ends = self._now() if now is None else now
+        found: dict[str, int] = {}
+        for window in windows:
+            span = min(LONGEST_SPAN_MS, (window.window_seconds or 0) * 1000 or SPAN_MS)
+            read = await self._database.read(
+                lambda conn, one=window.id, since=ends - span: rows.history(conn, record.profile_id, since, one)  # type: ignore[misc]
+            )
+            points = read.get(window.id, [])
+            if now is not None:
+                points = [*(one for one in points if one.at < now), Point(window.id, now, window.used_percent)]
+            if (at := runs_out_at(window, points)) is not None and at > ends:
+                found[window.id] = at
+        record.runs_out = found
+
+    # Deciding: plain functions
+
+    def _record(self, profile: Profile) -> Record:
+        """Return what is known of the account that a profile is logged in to now."""
+        record = self._records.get(profile.id)
+        if record is not None and record.is_of(profile):
+            pace = self._pace(profile)
+            record.follow(profile, self._now(), 0 if pace is None else pace.floor)
+            return record
+        if record is not None:
+            self._forgotten.add(profile.id)
+            self._wake.set()
+        made = self._records[profile.id] = Record.begin(profile)
+        return made
+
+    def _pace(self, profile: Profile) -> Pace | None:
+        """Return how often to ask about a profile, None where nobody can be asked."""
+        if profile.owner == "gateway":
+            return GATEWAY if self._gateways is not None and profile.place is not None else None
+        settings = self._providers.get(profile.provider)
+        if settings is None or settings.usage.kind == "none" or profile.fingerprint is None:
+            return None
+        return Pace.of(settings.usage)
+
+    def _due_at(self, profile: Profile, now: int, *, idle: bool) -> int | None:
+        pace, record = self._pace(profile), self._record(profile)
+        if pace is None or record.next_at is None or not_asked(profile, now) or profile.state == "refreshing":
+            return None
+        windows = () if record.good is None else record.good.windows
+        use: Use = "failed" if record.failure is not None else "idle" if idle else "busy"
+        return due_at(pace, next_at=record.next_at, asked_at=record.asked_at, windows=windows, use=use)
+
+    def _due(self, profile: Profile, now: int, *, idle: bool) -> bool:
+        at = self._due_at(profile, now, idle=idle)
+        return at is not None and at <= now
+
+    def _event(self, profile: Profile) -> AuthProfileUsage:
+        return self._record(profile).event(profile, self._vault.bots_of(profile.id), self._now())
+
+    def _tell(self) -> None:
+        """Publish what has changed since it was told last."""
+        there = {profile.id: profile for profile in self._vault.all()}
+        for profile_id, profile in there.items():
+            if self._pace(profile) is None and profile_id not in self._told:
+                continue
+            before, after = self._told.get(profile_id), self._event(profile)
+            nothing = before is None and after.fetched_at is None and after.error is None
+            if not nothing and (before is None or changed(before, after)):
+                self._hub.publish(ALL, after)
+                self._told[profile_id] = after
+        for profile_id in self._told.keys() - there.keys():
+            bots = self._told[profile_id].bot_ids
+            self._hub.publish(ALL, AuthProfileUsage(profile_id=profile_id, bot_ids=bots, removed=True))
+            del self._told[profile_id]
+        for profile_id in self._records.keys() - there.keys():
+            del self._records[profile_id]
