@@ -24,8 +24,7 @@ from edgebotd.accounts.usage.record import Record, changed, not_asked
 from edgebotd.accounts.vault import Vault
 from edgebotd.config import ProviderSettings
 from edgebotd.errors import EdgebotdError, NotFound
-from edgebotd.events import ALL, AuthProfileUsage
-from edgebotd.hub.hub import Hub
+from edgebotd.events import AuthProfileUsage
 from edgebotd.protocol.usage import UnreadableUsage, Usage, Window, read_usage_status
 from edgebotd.store import usage as rows
 from edgebotd.store.database import Database
@@ -69,11 +68,11 @@ class UsageCache:
         self,
         vault: Vault,
         database: Database,
-        hub: Hub,
         providers: Mapping[str, ProviderSettings],
         call: Call,
         lanes: Lanes,
         *,
+        publish: Callable[[AuthProfileUsage], None],
         rejected: Callable[[str, int], object],
         watched: Callable[[], bool],
         gateways: Gateways | None = None,
@@ -86,7 +85,7 @@ class UsageCache:
         """
         self._vault = vault
         self._database = database
-        self._hub = hub
+        self._publish = publish
         self._providers = providers
         self._call = call
         self._lanes = lanes
@@ -331,11 +330,11 @@ class UsageCache:
             before, after = self._told.get(profile_id), self._event(profile)
             nothing = before is None and after.fetched_at is None and after.error is None
             if not nothing and (before is None or changed(before, after)):
-                self._hub.publish(ALL, after)
+                self._publish(after)
                 self._told[profile_id] = after
         for profile_id in self._told.keys() - there.keys():
             bots = self._told[profile_id].bot_ids
-            self._hub.publish(ALL, AuthProfileUsage(profile_id=profile_id, bot_ids=bots, removed=True))
+            self._publish(AuthProfileUsage(profile_id=profile_id, bot_ids=bots, removed=True))
             del self._told[profile_id]
         for profile_id in self._records.keys() - there.keys():
             del self._records[profile_id]
