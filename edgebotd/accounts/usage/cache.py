@@ -102,7 +102,9 @@ class UsageCache:
         self._answers: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self._gateway_locks: dict[str, trio.Lock] = {}
         self._wake = trio.Event()
-        vault.subscribe(lambda _: self._wake.set())
+        self._changed: set[str] = set()
+        self._look_at = 0
+        vault.subscribe(self._hear)
 
     # For whoever wants to know
 
@@ -139,7 +141,7 @@ class UsageCache:
             record = self._record(profile)
             if record.good is not None:
                 await self._foresee(record, record.good.windows)
-        self._tell()
+            self._tell(profile.id)
 
     async def run(self) -> None:
         """Ask whoever is due, until cancelled."""
@@ -147,7 +149,7 @@ class UsageCache:
             while True:
                 self._wake = trio.Event()
                 await self._forget()
-                self._tell()
+                self._look()
                 wait = await self._start_due(nursery)
                 with trio.move_on_after(wait):
                     await self._wake.wait()
@@ -222,7 +224,7 @@ class UsageCache:
             if outcome.kind == "auth":
                 self._rejected(profile.id, profile.generation)
         await self._keep(record, points)
-        self._tell()
+        self._tell(profile.id)
 
     async def _answer(self, profile: Profile, now: int) -> Usage | Trouble:
         if profile.owner == "gateway":
@@ -321,20 +323,34 @@ class UsageCache:
     def _event(self, profile: Profile) -> AuthProfileUsage:
         return self._record(profile).event(profile, self._vault.bots_of(profile.id), self._now())
 
-    def _tell(self) -> None:
-        """Publish what has changed since it was told last."""
-        there = {profile.id: profile for profile in self._vault.all()}
-        for profile_id, profile in there.items():
-            if self._pace(profile) is None and profile_id not in self._told:
-                continue
-            before, after = self._told.get(profile_id), self._event(profile)
-            nothing = before is None and after.fetched_at is None and after.error is None
-            if not nothing and (before is None or changed(before, after)):
-                self._publish(after)
-                self._told[profile_id] = after
-        for profile_id in self._told.keys() - there.keys():
-            bots = self._told[profile_id].bot_ids
-            self._publish(AuthProfileUsage(profile_id=profile_id, bot_ids=bots, removed=True))
-            del self._told[profile_id]
-        for profile_id in self._records.keys() - there.keys():
-            del self._records[profile_id]
+    def _hear(self, profile_id: str) -> None:
+        self._changed.add(profile_id)
+        self._wake.set()
+
+    def _look(self) -> None:
+        """Tell of profiles that have changed, and now and then look at all: tokens run out without a word."""
+        told, self._changed = self._changed, set()
+        if self._now() >= self._look_at:
+            self._look_at = self._now() + round(LOOK_SECONDS * 1000)
+            told = told | self._told.keys() | {profile.id for profile in self._vault.all()}
+        for profile_id in sorted(told):
+            self._tell(profile_id)
+
+    def _tell(self, profile_id: str) -> None:
+        """Publish what is known of a profile, where it is another than was told last."""
+        before = self._told.get(profile_id)
+        try:
+            profile = self._vault.get(profile_id)
+        except NotFound:
+            self._records.pop(profile_id, None)
+            if before is not None:
+                del self._told[profile_id]
+                self._publish(AuthProfileUsage(profile_id=profile_id, bot_ids=before.bot_ids, removed=True))
+            return
+        if before is None and self._pace(profile) is None:
+            return
+        after = self._event(profile)
+        nothing = before is None and after.fetched_at is None and after.error is None
+        if not nothing and (before is None or changed(before, after)):
+            self._publish(after)
+            self._told[profile_id] = after
