@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import Final
@@ -20,11 +21,13 @@ from edgebotd.accounts.lanes import Lanes
 from edgebotd.accounts.refresh import Refresher
 from edgebotd.accounts.refresh_lock import RefreshLock
 from edgebotd.accounts.signing import Signing
+from edgebotd.accounts.usage.cache import Gateways, UsageCache
 from edgebotd.accounts.vault import Vault, load_vault
 from edgebotd.accounts.watching import Watching
 from edgebotd.config import AccountsSettings, ProviderSettings
 from edgebotd.config.credentials import SecretError, read_secret_credential, read_secret_file
 from edgebotd.errors import Conflict, NotFound
+from edgebotd.events import ALL
 from edgebotd.hub.hub import Hub
 from edgebotd.store import profiles
 from edgebotd.store.database import Database
@@ -50,6 +53,7 @@ class ProviderAccounts:
     lanes: Lanes
     refresher: Refresher
     signing: Signing
+    usage: UsageCache
     now: Callable[[], int]
 
     async def secret_of(self, profile_id: str) -> SecretStr:
@@ -73,7 +77,11 @@ class ProviderAccounts:
     @property
     def jobs(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What the supervisor runs, by name; a bug in one of them stops no other."""
-        return {"accounts-files": self.watching.run, "accounts-refresh": self.refresher.run}
+        return {
+            "accounts-files": self.watching.run,
+            "accounts-refresh": self.refresher.run,
+            "accounts-usage": self.usage.run,
+        }
 
 
 @asynccontextmanager
@@ -87,6 +95,7 @@ async def open_accounts(
     rng: Random | None = None,
     lock: Path | None = None,
     call: Call | None = None,
+    gateways: Gateways | None = None,
 ) -> AsyncIterator[ProviderAccounts]:
     """Open the vault and what works on it.
 
@@ -94,6 +103,7 @@ async def open_accounts(
         cipher: from `open_cipher`.
         lock: the file by which processes agree on one refresher; None: there is no other.
         call: makes requests to providers, for tests.
+        gateways: know how much is used of the logins that they own.
 
     Raises:
         VaultLocked: the key is another one than the store's secrets were sealed with.
@@ -103,22 +113,26 @@ async def open_accounts(
         # Opening one has its secrets taken out of all that is logged from now on, where an earlier life left them.
         with suppress(NotFound):
             await vault.login(profile.id)
-    lanes, ask = Lanes(), call or Caller().call
-    refresher = Refresher(
+    lanes, ask, rng = Lanes(), call or Caller().call, rng or SystemRandom()
+    refresher = Refresher(vault, database, hub, providers, ask, lanes, RefreshLock(lock), now=now, rng=rng)
+    usage = UsageCache(
         vault,
         database,
-        hub,
         providers,
         ask,
         lanes,
-        RefreshLock(lock),
+        publish=partial(hub.publish, ALL),
+        rejected=refresher.rejected,
+        watched=lambda: bool(hub.connections()),
+        gateways=gateways,
         now=now,
-        rng=rng or SystemRandom(),
+        rng=rng,
     )
+    await usage.load()
     async with trio.open_nursery() as nursery:
         signing = Signing(vault, providers, ask, nursery, now)
         keeping, watching = Keeping(vault, providers), Watching(vault)
-        yield ProviderAccounts(providers, vault, keeping, watching, lanes, refresher, signing, now)
+        yield ProviderAccounts(providers, vault, keeping, watching, lanes, refresher, signing, usage, now)
         nursery.cancel_scope.cancel()
 
 
