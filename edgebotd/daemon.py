@@ -40,7 +40,7 @@ from edgebotd.alerting.bots import BotsSeen
 from edgebotd.alerting.house import make_alerting
 from edgebotd.bots.gateways import Gateways
 from edgebotd.bots.registry import Registry, open_bots
-from edgebotd.config import ChatSettings, Settings, StorageSettings
+from edgebotd.config import Settings
 from edgebotd.docker.find import find_socket
 from edgebotd.docker.holding import held_bots
 from edgebotd.docker.house import open_docker
@@ -223,7 +223,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
         )
     )
     supervisor = await stack.enter_async_context(open_supervisor(partial(_publish_job, hub), now=wall_clock, rng=rng))
-    supervisor.start(_retention(settings.storage, settings.chat, database, hub))
+    supervisor.start(_retention(settings, database, hub))
     alerting = make_alerting(
         database,
         hub,
@@ -285,9 +285,11 @@ def _publish_job(hub: Hub, status: JobStatus) -> None:
     hub.publish(ALL, status)
 
 
-def _retention(storage: StorageSettings, chat: ChatSettings, database: Database, hub: Hub) -> Job:
+def _retention(settings: Settings, database: Database, hub: Hub) -> Job:
+    storage = settings.storage
     keep = Keep(
-        turn_ms=round(chat.idempotency_seconds * 1000),
+        turn_ms=round(settings.chat.idempotency_seconds * 1000),
+        usage_days=settings.accounts.history_days,
         message_days=storage.message_days,
         audit_days=storage.audit_days,
     )

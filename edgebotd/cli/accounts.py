@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
+from edgebotd.cli.account_usage import usage
 from edgebotd.cli.output import clean, json_option, note, one_line, print_json, print_table, until
 from edgebotd.cli.target import Target
 
@@ -28,6 +29,9 @@ _days_option: Final = click.option("--days", type=click.IntRange(1, 3650), help=
 @click.group()
 def accounts() -> None:
     """Manage logins at model providers: API keys, tokens, and those of other programs."""
+
+
+accounts.add_command(usage)
 
 
 @accounts.command("list")

@@ -1,5 +1,5 @@
 """Delete what is no longer kept: old journal events, idempotency keys, uploads that nobody sent, what containers used
-the day before, the logs of work on them, and old messages where the operator says so.
+the day before, the logs of work on them, how accounts were used, and old messages where the operator says so.
 
 Deletes go in small writes, each of its own, so that no capture waits behind a long one. Sessions and codes are not
 here: `people` forgets them in memory and in the store at once.
@@ -17,7 +17,7 @@ from typing import Final
 
 import trio
 
-from edgebotd.store import attachments, audit, containers, messages, operations, turns
+from edgebotd.store import attachments, audit, containers, messages, operations, turns, usage
 from edgebotd.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ ORPHAN_AGE_MS: Final = DAY_MS
 """An uploaded file that no message links after a day is dropped: its sender never sent it."""
 
 SAMPLE_AGE_MS: Final = DAY_MS
+USAGE_WHOLE_DAYS: Final = 8
+"""Of an account's use each point is kept so long, a week and what a forecast needs of it; then one an hour."""
 OPERATION_AGE_MS: Final = 30 * DAY_MS
 """Work on a container that has ended is kept so long, with its log. The audit has who asked for it for longer."""
 
@@ -40,6 +42,7 @@ class Keep:
     """How long things are kept. Days None: for ever. `turn_ms`: how long an ended turn's idempotency key counts."""
 
     turn_ms: int
+    usage_days: int | None = None
     message_days: int | None = None
     audit_days: int | None = None
 
@@ -71,6 +74,12 @@ class Retention:
         await self._once(lambda conn: turns.purge(conn, now - keep.turn_ms))
         await self._once(lambda conn: containers.trim_samples(conn, now - SAMPLE_AGE_MS))
         await self._drain("operations", lambda conn: operations.trim(conn, now - OPERATION_AGE_MS, BATCH))
+        # What is left in an old hour is its end; a day that was missed, as nothing ran, is kept whole.
+        old = now - USAGE_WHOLE_DAYS * DAY_MS
+        await self._drain("points of usage", lambda conn: usage.thin(conn, old - DAY_MS, old, BATCH))
+        if keep.usage_days is not None:
+            usage_before = now - keep.usage_days * DAY_MS
+            await self._drain("old points of usage", lambda conn: usage.trim(conn, usage_before, BATCH))
         if keep.message_days is not None:
             messages_before = now - keep.message_days * DAY_MS
             await self._drain("messages", lambda conn: messages.delete_older(conn, messages_before, limit=BATCH))

@@ -30,6 +30,7 @@ class Profile:
         reason: why it is not well, for a person.
         generation: of the secret; grows with each login and refresh.
         expires_at: of the access token, by our clock. None: it does not expire, or nobody knows.
+        refreshed_at: when it was refreshed last. A new login clears it: by that the account before is told apart.
         lifetime_ms: what the provider gave the access token.
         next_at: when the next refresh is due.
         attempts: refreshes that failed in a row.

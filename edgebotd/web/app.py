@@ -32,6 +32,7 @@ from edgebotd.web.routes.lifecycle import LifecycleRoutes
 from edgebotd.web.routes.operations import OperationRoutes
 from edgebotd.web.routes.page import PageRoutes
 from edgebotd.web.routes.preferences import PreferencesRoutes
+from edgebotd.web.routes.profile_usage import ProfileUsageRoutes, usage_figures
 from edgebotd.web.routes.profiles import ProfileRoutes
 from edgebotd.web.routes.sign_in import SignInRoutes
 from edgebotd.web.routes.system import SystemRoutes, hub_figures
@@ -161,6 +162,7 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
         *BotRoutes(services).routes(),
         *AlertRoutes(services).routes(),
         *ProfileRoutes(services).routes(),
+        *ProfileUsageRoutes(services).routes(),
         *LifecycleRoutes(services).routes(),
         *OperationRoutes(services).routes(),
         *AdoptRoutes(services).routes(),
@@ -171,6 +173,7 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
     check_complete(by_key, POLICIES)
     services.metrics.add_source("kind", lambda: hub_figures(services.hub))
     services.metrics.add_source("state", lambda: docker_figures(services.docker))
+    services.metrics.add_labelled(("profile", "window"), lambda: usage_figures(services))
     json_bytes = settings.server.max_body_bytes
     hosts = Hosts.configured(
         settings.server.public_url,

@@ -1,8 +1,10 @@
-"""Figures for Prometheus, in a registry of their own. No label holds a user, a bot or anything else that was sent."""
+"""Figures for Prometheus, in a registry of their own. No label holds a user, a bot or anything else that was sent; the
+id of a login, which an administrator chose, is the one exception.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -13,6 +15,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Figures = Mapping[str, Mapping[str, float]]
 """name -> value of its one label -> figure; "" for a figure without a label. A name on `_total` is a counter."""
+
+LabelledFigures = Mapping[str, Mapping[tuple[str, ...], float]]
+"""The same with several labels; a value of "" leaves its label out."""
 
 
 class Metrics:
@@ -45,7 +50,13 @@ class Metrics:
 
     def add_source(self, label: str, source: Callable[[], Figures]) -> None:
         """Ask a part for its figures at each scrape; `label` names what its figures are told apart by."""
-        self.registry.register(_Source(label, source))
+        self.registry.register(
+            _Source((label,), lambda: {n: {(v,): f for v, f in s.items()} for n, s in source().items()})
+        )
+
+    def add_labelled(self, labels: Sequence[str], source: Callable[[], LabelledFigures]) -> None:
+        """Ask a part for figures that are told apart by several labels."""
+        self.registry.register(_Source(tuple(labels), source))
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""
@@ -53,18 +64,18 @@ class Metrics:
 
 
 class _Source:
-    def __init__(self, label: str, source: Callable[[], Figures]) -> None:
-        self._label = label
+    def __init__(self, labels: tuple[str, ...], source: Callable[[], LabelledFigures]) -> None:
+        self._labels = labels
         self._source = source
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures; the name is prometheus-client's."""
         for name, figures in self._source().items():
             family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-            labelled = [self._label] if any(figures) else []
-            metric = family(name, name.replace("_", " "), labels=labelled)
-            for value, figure in figures.items():
-                metric.add_metric([value] if labelled else [], figure)
+            used = [at for at in range(len(self._labels)) if any(values[at] for values in figures)]
+            metric = family(name, name.replace("_", " "), labels=[self._labels[at] for at in used])
+            for values, figure in figures.items():
+                metric.add_metric([values[at] for at in used], figure)
             yield metric
 
     def describe(self) -> Iterable[Metric]:

@@ -147,9 +147,12 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("GET", "/api/openapi.json", Need.SIGNED_IN),
     Policy("GET", "/metrics", Need.MONITOR),
     Policy("GET", "/ws/dash", Need.SIGNED_IN),
-    # Logins at model providers. The first two show each what its bots use.
+    # Logins at model providers. What is read shows each what its bots use.
     Policy("GET", "/api/profiles", Need.SIGNED_IN),
     Policy("GET", _PROFILE, Need.SIGNED_IN),
+    Policy("GET", "/api/usage", Need.SIGNED_IN),
+    Policy("GET", _PROFILE + "/usage", Need.SIGNED_IN),
+    Policy("GET", _PROFILE + "/usage/history", Need.SIGNED_IN),
     Policy("POST", "/api/profiles", Need.ADMIN, Body.SMALL),
     Policy("POST", "/api/profiles/import", Need.ADMIN, Body.JSON),
     Policy("POST", "/api/profiles/login", Need.ADMIN, Body.SMALL),

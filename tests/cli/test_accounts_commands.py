@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,46 @@ def test_logs_in_by_pasting_by_device_and_refreshes(command: Command, script: Sc
     assert command("accounts", "refresh", "anthropic:work").stdout == "anthropic:work is fresh.\n"
     script.answers["POST", refreshed] = (200, {**ROW, "state": "backoff", "reason": "It refuses for now (503)."})
     assert "503" in command("accounts", "refresh", "anthropic:work").stderr
+
+
+def test_use_is_shown_as_bars_with_pace_and_trouble(command: Command, script: Script) -> None:
+    now = round(time.time() * 1000)
+    window = {"windowSeconds": 18000, "scope": None, "runsOutAt": None, "resetsAt": None}
+    item: dict[str, Any] = {
+        "profileId": "anthropic:work", "plan": "max\x1b[2J", "fetchedAt": now - 130_000, "source": "poll",
+        "windows": [
+            {**window, "id": "5h", "label": "5 hours", "usedPercent": 50, "resetsAt": now + 7_200_000,
+             "runsOutAt": now + 3_600_000},
+            {**window, "id": "7d", "label": "7 days, Opus", "usedPercent": 99.9},
+            {**window, "id": "x", "label": "x", "usedPercent": 130.4, "resetsAt": now - 60_000},
+            {**window, "id": "y", "label": "y", "usedPercent": 0},
+        ],
+        "billing": [
+            {"type": "budget", "used": 12.3, "limit": 50, "amount": None, "unit": "USD", "period": "month"},
+            {"type": "balance", "used": None, "limit": None, "amount": 1234.5, "unit": "credits", "period": None},
+            {"type": "spend", "used": 3, "limit": None, "amount": None, "unit": "requests", "period": None},
+        ],
+        "error": {"kind": "rate_limited", "detail": "Asked too often.", "sinceAt": now, "retryAt": now + 290_000},
+    }  # fmt: skip
+    none = {**item, "profileId": "b:c", "fetchedAt": None, "plan": None, "windows": [], "billing": [], "error": None}
+    script.answers["GET", "/api/usage"] = (200, {"items": [item, none]})
+    script.answers["GET", "/api/profiles/b%3Ac/usage"] = (200, none)
+    shown = command("accounts", "usage")
+    lines = shown.stdout.splitlines()
+    assert lines[0] == "anthropic:work  max\N{REPLACEMENT CHARACTER}[2J, as of 2 min ago"
+    assert lines[1].startswith(f"  5 hours       {'█' * 12}{'░' * 12}    50 %  runs out at ")
+    assert " at this pace, resets " in lines[1] and lines[1].endswith(" (in 2 h)")
+    assert lines[2] == f"  7 days, Opus  {'█' * 23}░    99 %", "not full before it is"
+    assert lines[3].startswith(f"  x             {'█' * 24}   130 %  has started anew at ")
+    assert lines[4] == f"  y             {'░' * 24}     0 %"
+    assert lines[5:8] == [
+        "  12.30 of 50.00 USD used this month", "  balance 1,234.50 credits", "  3.00 requests used",
+    ]  # fmt: skip
+    assert lines[8] == "  Asked too often. Asked again in 5 min."
+    assert lines[10:] == ["b:c  nothing is known yet"]
+    assert command("accounts", "usage", "b:c").stdout == "b:c  nothing is known yet\n"
+    assert [json.loads(line)["profileId"] for line in command("accounts", "usage", "--json").stdout.splitlines()] == [
+        "anthropic:work", "b:c",
+    ]  # fmt: skip
+    script.answers["GET", "/api/usage"] = (200, {"items": []})
+    assert "[providers.<id>.usage]" in command("accounts", "usage").stderr

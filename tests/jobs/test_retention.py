@@ -8,12 +8,14 @@ from pathlib import Path
 
 from edgebotd.events import Conversation, Message, TextPart
 from edgebotd.jobs.retention import DAY_MS, Keep, Retention
-from edgebotd.store import attachments, containers, messages, operations
+from edgebotd.store import attachments, containers, messages, operations, profiles, usage
 from edgebotd.store.bots import StoredBot, upsert_file_bots
 from edgebotd.store.containers import Sample
 from edgebotd.store.conversations import insert
 from edgebotd.store.database import Transaction, open_database
 from edgebotd.store.operations import Operation
+from edgebotd.store.profiles import Profile
+from edgebotd.store.usage import Point, StoredUsage
 
 NOW = 100 * DAY_MS
 CONVERSATION = "c_" + "a" * 20
@@ -108,3 +110,26 @@ async def test_what_containers_used_is_kept_for_a_day_and_work_on_them_for_a_mon
         assert [sample.at for sample in kept] == [NOW - DAY_MS // 2]
         assert {one.id for one in await database.read(operations.newest)} == {"op_0", "op_open"}
         assert await database.read(lambda conn: operations.lines(conn, "op_1")) == []
+
+
+async def test_how_accounts_were_used_is_kept_whole_for_a_week_then_hourly_and_not_for_ever() -> None:
+    keep = Keep(turn_ms=DAY_MS, usage_days=30)
+    hour = 3_600_000
+    ages = (31 * DAY_MS, 30 * DAY_MS - 1, 8 * DAY_MS + 2 * hour, 7 * DAY_MS)
+    points = [Point("w", NOW - age + minute * 60_000, 1.0) for age in ages for minute in (0, 10, 20)]
+    row = StoredUsage("a:b", None, 1, None, None, None, None, None, 0, None, None)
+
+    def fill(tx: Transaction) -> None:
+        profiles.add(tx.connection, Profile("a:b", "a", "api_key"), None)
+        usage.put(tx.connection, row, points)
+
+    async with open_database(None) as database:
+        await database.write(fill)
+        for _ in range(2):
+            await Retention(database, keep, None, trim_journal=trim_nothing, now=lambda: NOW).run()
+            left = (await database.read(lambda conn: usage.history(conn, "a:b", 0)))["w"]
+            assert [point.at for point in left] == [
+                *(point.at for point in points[3:6]),
+                points[8].at,
+                *(point.at for point in points[9:12]),
+            ]
