@@ -198,7 +198,7 @@ class Refreshing:
             for alert in told:
                 tx.emit(ALL, alert)
 
-        if await self._vault.change(was, settled.profile, settled.login, note) is None:
+        if await self._vault.change(was, settled.profile, settled.login, note, renewed=True) is None:
             return False
         self.alerts.told(told)
         return True

@@ -123,7 +123,13 @@ class Vault:
         return made
 
     async def change(
-        self, was: Profile, now: Profile, login: Login | None = None, note: Callable[[Transaction], None] | None = None
+        self,
+        was: Profile,
+        now: Profile,
+        login: Login | None = None,
+        note: Callable[[Transaction], None] | None = None,
+        *,
+        renewed: bool = False,
     ) -> Profile | None:
         """Store what became of a profile; durable when it returns.
 
@@ -134,6 +140,8 @@ class Vault:
             login: the new secret, None for a change of bookkeeping.
             note: written in the same transaction, only where the change is made; it may emit events where the vault
                 writes through the hub.
+            renewed: the new secret was bought with the one before, so it is of the same account. Else somebody may
+                have logged in to another one.
 
         Returns:
             The profile as it is stored, None where it had become another one meanwhile: look again.
@@ -141,7 +149,12 @@ class Vault:
         changed = dataclasses.replace(now, changed_at=self._now())
         stored: list[Profile] = []
         if login is not None:
-            changed = dataclasses.replace(changed, generation=was.generation + 1, fingerprint=login.fingerprint)
+            changed = dataclasses.replace(
+                changed,
+                generation=was.generation + 1,
+                login_generation=was.login_generation if renewed else was.generation + 1,
+                fingerprint=login.fingerprint,
+            )
 
         def write(tx: Transaction) -> bool:
             if not rows.replace(tx.connection, changed, was=was):

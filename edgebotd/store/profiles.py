@@ -29,8 +29,9 @@ class Profile:
         state: `fresh` is also said of one that is due; `next_at` tells when.
         reason: why it is not well, for a person.
         generation: of the secret; grows with each login and refresh.
+        login_generation: of the secret that the present login began with: later ones were bought with it, and are of
+            the same account.
         expires_at: of the access token, by our clock. None: it does not expire, or nobody knows.
-        refreshed_at: when it was refreshed last. A new login clears it: by that the account before is told apart.
         lifetime_ms: what the provider gave the access token.
         next_at: when the next refresh is due.
         attempts: refreshes that failed in a row.
@@ -52,6 +53,7 @@ class Profile:
     state: ProfileState = "static"
     reason: str | None = None
     generation: int = 1
+    login_generation: int = 1
     expires_at: int | None = None
     lifetime_ms: int | None = None
     refreshed_at: int | None = None

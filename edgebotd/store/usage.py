@@ -16,7 +16,7 @@ class StoredUsage:
     """A row. Times are Unix milliseconds.
 
     Attributes:
-        fingerprint, generation, refreshed_at, account_id: of the login, when it was asked.
+        fingerprint, generation, login_generation, account_id: of the login, when it was asked.
         good: the last good answer, as JSON; `fetched_at` tells when it came.
         error: what is wrong since then, as JSON.
         failures: that came in a row.
@@ -27,7 +27,7 @@ class StoredUsage:
     profile_id: str
     fingerprint: str | None
     generation: int
-    refreshed_at: int | None
+    login_generation: int
     account_id: str | None
     good: str | None
     fetched_at: int | None

@@ -106,10 +106,10 @@ class House:
     async def add(self, profile: Profile = PROFILE, secret: str = "first") -> Profile:
         return await self.vault.add(profile, Login(access=f"access-{secret}", refresh=f"refresh-{secret}"))
 
-    async def change(self, secret: str | None = None, **changes: Any) -> Profile:
+    async def change(self, secret: str | None = None, *, renewed: bool = False, **changes: Any) -> Profile:
         was = self.vault.get(ID)
         login = None if secret is None else Login(access=f"access-{secret}", refresh=f"refresh-{secret}")
-        changed = await self.vault.change(was, dataclasses.replace(was, **changes), login)
+        changed = await self.vault.change(was, dataclasses.replace(was, **changes), login, renewed=renewed)
         assert changed is not None
         return changed
 
@@ -255,7 +255,7 @@ async def test_401_is_told_to_the_refresher_once_and_nobody_asks_until_it_has_re
         assert it.told[-1].error is not None and it.told[-1].error.kind == "auth"
         await trio.sleep(50 * MINUTE)
         assert len(it.provider.asked) == 2
-        await it.change("second", refreshed_at=now())
+        await it.change("second", renewed=True)
         await trio.sleep(1)
         assert it.provider.asked[-1][1] == "access-second" and len(it.provider.asked) == 3
         assert cache.of(ID).error is None and cache.of(ID).windows
@@ -289,10 +289,10 @@ async def test_a_scope_that_is_missing_is_for_good_until_another_login(autojump_
         await trio.sleep(1)
         error = it.told[-1].error
         assert error is not None and (error.kind, error.retry_at) == ("unsupported", None)
-        await it.change("second", refreshed_at=now())
+        await it.change("second", renewed=True)
         await trio.sleep(48 * HOUR)
         assert len(it.provider.asked) == 1, "a refresh does not widen a scope"
-        await it.change("third", refreshed_at=None)
+        await it.change("third")
         await trio.sleep(1)
         assert len(it.provider.asked) == 2 and it.told[-1].error is None
 
@@ -304,7 +304,7 @@ async def test_a_new_login_never_shows_the_old_figures(autojump_clock: MockClock
             await trio.sleep(HOUR)
             assert cache.of(ID).windows and (await cache.history(ID, 0)).keys() == {"w"}
             it.provider.seconds = 20.0
-            await it.change("second", refreshed_at=None)
+            await it.change("second")
             assert cache.of(ID).windows == () and cache.of(ID).fetched_at is None
             assert await cache.history(ID, 0) == {}
             await trio.sleep(1)
@@ -316,12 +316,38 @@ async def test_a_new_login_never_shows_the_old_figures(autojump_clock: MockClock
         assert await it.database.read(lambda conn: rows.history(conn, ID, 0, "w"))
 
 
+async def test_who_was_logged_in_while_nobody_looked_is_told_apart(autojump_clock: MockClock) -> None:
+    async with house() as it:
+        await it.add()
+        async with it.cache():
+            await trio.sleep(1)
+        await it.change("second", renewed=True)
+        async with it.cache() as cache:
+            assert cache.of(ID).windows, "only refreshed"
+        await it.change("third")
+        await it.change("fourth", renewed=True)
+        it.provider.seconds = 60.0
+        async with it.cache() as cache:
+            assert cache.of(ID).windows == () and it.told[-1].fetched_at == NOW + 500
+            await trio.sleep(1)
+        external = dataclasses.replace(PROFILE, id="acme:cli", owner="external", account_id="a-1")
+        await it.add(external, "cli")
+        it.provider.seconds = 0.5
+        async with it.cache() as cache:
+            await trio.sleep(1)
+            for account, same in (("a-1", True), ("a-2", False)):
+                was = it.vault.get("acme:cli")
+                login = Login(access=f"cli-{account}")
+                assert await it.vault.change(was, dataclasses.replace(was, account_id=account), login)
+                assert bool(cache.of("acme:cli").windows) == same
+
+
 async def test_an_answer_of_the_account_before_is_dropped(autojump_clock: MockClock) -> None:
     async with house() as it, it.cache() as cache:
         it.provider.seconds, it.provider.used = 10.0, 99.0
         await it.add()
         await trio.sleep(5)
-        await it.change("second", refreshed_at=None)
+        await it.change("second")
         it.provider.used = 1.0
         await trio.sleep(30)
         assert [one.used_percent for one in cache.of(ID).windows] == [1.0]
@@ -356,7 +382,7 @@ async def test_no_question_while_the_token_is_being_changed_and_never_two_at_onc
             await it.add()
             await trio.sleep(90)
             assert it.provider.asked == []
-            await it.change("second", refreshed_at=now())
+            await it.change("second", renewed=True)
         await trio.sleep(1)
         assert [secret for _, secret in it.provider.asked] == ["access-second"]
         it.provider.seconds = 2000.0

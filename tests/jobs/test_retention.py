@@ -117,7 +117,7 @@ async def test_how_accounts_were_used_is_kept_whole_for_a_week_then_hourly_and_n
     hour = 3_600_000
     ages = (31 * DAY_MS, 30 * DAY_MS - 1, 8 * DAY_MS + 2 * hour, 7 * DAY_MS)
     points = [Point("w", NOW - age + minute * 60_000, 1.0) for age in ages for minute in (0, 10, 20)]
-    row = StoredUsage("a:b", None, 1, None, None, None, None, None, 0, None, None)
+    row = StoredUsage("a:b", None, 1, 1, None, None, None, None, 0, None, None)
 
     def fill(tx: Transaction) -> None:
         profiles.add(tx.connection, Profile("a:b", "a", "api_key"), None)

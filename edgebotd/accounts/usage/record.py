@@ -49,7 +49,7 @@ class Record:
     """Of one profile.
 
     Attributes:
-        fingerprint, generation, refreshed_at, account_id: of the login, when it was looked at last.
+        fingerprint, generation, login_generation, account_id: of the login, when it was looked at last.
         good: the last good answer, and `fetched_at` when it came.
         failure: that came since; `failures` how many in a row, of this kind.
         next_at: when to ask again; None: not by itself.
@@ -60,7 +60,7 @@ class Record:
     profile_id: str
     fingerprint: str | None
     generation: int
-    refreshed_at: int | None
+    login_generation: int
     account_id: str | None
     good: Usage | None = None
     fetched_at: int | None = None
@@ -74,7 +74,7 @@ class Record:
     @classmethod
     def begin(cls, profile: Profile) -> Record:
         """Return one that knows nothing."""
-        return cls(profile.id, profile.fingerprint, profile.generation, profile.refreshed_at, profile.account_id)
+        return cls(profile.id, profile.fingerprint, profile.generation, profile.login_generation, profile.account_id)
 
     @classmethod
     def of_row(cls, row: StoredUsage) -> Record:
@@ -90,7 +90,7 @@ class Record:
             row.profile_id,
             row.fingerprint,
             row.generation,
-            row.refreshed_at,
+            row.login_generation,
             row.account_id,
             good,
             None if good is None else row.fetched_at,
@@ -106,7 +106,7 @@ class Record:
             self.profile_id,
             self.fingerprint,
             self.generation,
-            self.refreshed_at,
+            self.login_generation,
             self.account_id,
             None if self.good is None else _USAGE.dump_json(self.good).decode(),
             self.fetched_at,
@@ -117,25 +117,23 @@ class Record:
         )
 
     def is_of(self, profile: Profile) -> bool:
-        """Whether a login is of the account that this is known of, as far as can be told.
-
-        A refresh moves the generation and leaves the account; so does another program's, but of that nobody tells.
-        """
-        if self.generation == profile.generation:
-            # One of the same name that was added after the other was removed has another fingerprint.
-            return self.fingerprint == profile.fingerprint
-        if self.fingerprint is not None and self.fingerprint == profile.fingerprint:
+        """Whether a login is of the account that this is known of, as far as can be told."""
+        if self.fingerprint == profile.fingerprint:
+            # Of gateways' logins there is none, and nobody tells what they are logged in to.
             return True
-        if self.account_id is not None and profile.account_id is not None:
-            return self.account_id == profile.account_id
-        refreshed = profile.refreshed_at
-        return refreshed is not None and refreshed > (self.refreshed_at or 0) and profile.owner == "edgebotd"
+        if self.generation == profile.generation:
+            # Another one of the same name, after the first was removed.
+            return False
+        if profile.owner == "external":
+            # Its program may have refreshed it, or somebody has logged in there as somebody else.
+            return self.account_id is not None and self.account_id == profile.account_id
+        return self.login_generation == profile.login_generation
 
     def follow(self, profile: Profile, now: int, floor: int) -> None:
         """Take over a login that was refreshed: what its old token was refused for may be over."""
         moved = self.generation != profile.generation
         self.fingerprint, self.generation = profile.fingerprint, profile.generation
-        self.refreshed_at, self.account_id = profile.refreshed_at, profile.account_id
+        self.login_generation, self.account_id = profile.login_generation, profile.account_id
         if moved and self.failure is not None and self.failure.kind in ("auth", "rate_limited"):
             soon = max(now, (self.asked_at or 0) + floor)
             self.next_at = soon if self.next_at is None else min(self.next_at, soon)

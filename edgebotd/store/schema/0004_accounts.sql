@@ -19,6 +19,7 @@ CREATE TABLE profiles (
                       ('static', 'fresh', 'refreshing', 'backoff', 'uncertain', 'needs_login', 'misconfigured')),
     reason            TEXT,
     generation        INTEGER NOT NULL,
+    login_generation  INTEGER NOT NULL,
     expires_at        INTEGER,
     lifetime_ms       INTEGER,
     refreshed_at      INTEGER,
@@ -56,21 +57,21 @@ CREATE TABLE vault (
     sealed BLOB NOT NULL
 ) STRICT;
 
--- How much of an account is used: the last good answer, and what is wrong since. `fingerprint`, `generation` and
--- `refreshed_at` are those of the login when it was asked: a login that was only refreshed since has the same account,
--- and the numbers of an account that was logged in before are nobody's.
+-- How much of an account is used: the last good answer, and what is wrong since. `fingerprint` and both generations are
+-- those of the login when it was asked: one that was only refreshed since is of the same account, and the numbers of an
+-- account that was logged in before are nobody's.
 CREATE TABLE account_usage (
-    profile_id   TEXT PRIMARY KEY REFERENCES profiles (id) ON DELETE CASCADE,
-    fingerprint  TEXT,
-    generation   INTEGER NOT NULL,
-    refreshed_at INTEGER,
-    account_id   TEXT,
-    good         TEXT,
-    fetched_at   INTEGER,
-    error        TEXT,
-    failures     INTEGER NOT NULL,
-    asked_at     INTEGER,
-    next_at      INTEGER
+    profile_id       TEXT PRIMARY KEY REFERENCES profiles (id) ON DELETE CASCADE,
+    fingerprint      TEXT,
+    generation       INTEGER NOT NULL,
+    login_generation INTEGER NOT NULL,
+    account_id       TEXT,
+    good             TEXT,
+    fetched_at       INTEGER,
+    error            TEXT,
+    failures         INTEGER NOT NULL,
+    asked_at         INTEGER,
+    next_at          INTEGER
 ) STRICT;
 
 CREATE TABLE account_usage_history (
