@@ -206,6 +206,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
             now=wall_clock,
             rng=rng,
             lock=state_dir / REFRESH_LOCK,
+            gateways=Gateways(registry, database),
         )
     )
     docker = await stack.enter_async_context(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 import trio
 from pydantic import SecretStr
@@ -36,6 +36,18 @@ PROBE: Final = Principal(
 """Who has the turn that tells whether a bot answers."""
 
 
+@runtime_checkable
+class SaysUsage(Protocol):
+    """A connector whose peer knows how much of its accounts is used."""
+
+    async def usage_status(self) -> Mapping[str, Any]:
+        """Return the payload of `usage.status`.
+
+        Raises:
+            ConnectorError: the peer does not answer, or has no such method.
+        """
+
+
 class Gateways:
     """Made by the daemon over its registry.
 
@@ -50,6 +62,17 @@ class Gateways:
         self._database = database
         self._keyring = registry.keyring
         self._forget_grants = forget
+
+    async def usage_status(self, bot_id: str) -> Mapping[str, Any]:
+        """Ask a bot's gateway how much of its accounts is used; the other side of `accounts.usage.cache.Gateways`.
+
+        Raises:
+            NotFound, Conflict, ConnectorError: there is no answer.
+        """
+        connector = self._registry.get(bot_id).connector
+        if not isinstance(connector, SaysUsage):
+            raise Conflict("no_usage", f"The bot '{bot_id}' has no gateway that knows how much is used.")
+        return await connector.usage_status()
 
     def ids(self) -> list[str]:
         return self._registry.ids()

@@ -345,6 +345,10 @@ class OpenClawConnector:
         key = self._canonical(session_key)
         return await openclaw_files.fetch(call, self._url, key, part, limit, token=token, tls=self._tls)
 
+    async def usage_status(self) -> Mapping[str, Any]:
+        """Return what the gateway says of its logins' use; see `gateways.SaysUsage`."""
+        return mapping(await self._connected().session.call("usage.status", {}))
+
     async def sessions(self, since_at: int | None) -> list[SessionSeen]:
         """Return the sessions touched since then; see `Connector.sessions`. At most 10,000."""
         found = [s for s in await self._connected().archive.sessions(since_at) if self._is_ours(s.session_key)]

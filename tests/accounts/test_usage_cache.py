@@ -360,8 +360,11 @@ async def test_a_restart_goes_on_and_tells_again(autojump_clock: MockClock) -> N
         async with it.cache():
             await trio.sleep(1)
         asked, it.told = len(it.provider.asked), []
-        async with it.cache():
+        async with it.cache() as cache:
             assert [event.windows[0].used_percent for event in it.told] == [10.0], "before anybody is asked"
+            heard: list[AuthProfileUsage] = []
+            cache.listen(heard.append)
+            assert heard == it.told
             await trio.sleep(60)
         assert len(it.provider.asked) == asked
 

@@ -231,6 +231,8 @@ class FakeGateway:
                 return self._sessions(params)
             case "sessions.subscribe":
                 return {"subscribed": True}
+            case "usage.status" if not self.older:
+                return {"updatedAt": 1, "providers": []}
         raise _Refusal(error("INVALID_REQUEST", f"unknown method: {method}"))
 
     def _connect(self, params: JSON) -> JSON:

@@ -340,3 +340,11 @@ async def test_an_echo_turn_whose_end_nobody_knows_is_asked_once_more(
         async with open_life(database, hub, tmp_path, peers=peers) as house:
             assert await gateways(house).echo("echo", "[[long 1000]]", 60, "op_1")
             assert len(peers["echo"].sent) == 1
+
+
+async def test_one_without_a_gateway_does_not_know_how_much_is_used(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with open_house(tmp_path) as house:
+        with pytest.raises(Conflict, match="no gateway"):
+            await Gateways(house.registry, house.database).usage_status("echo")
+        with pytest.raises(NotFound):
+            await Gateways(house.registry, house.database).usage_status("nobody")

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from edgebotd.bots import openclaw, openclaw_hello, openclaw_session
 from edgebotd.bots.connector import Accepted, ConnectorError, Feature, Outgoing, OutgoingFile, Trouble
+from edgebotd.bots.gateways import SaysUsage
 from edgebotd.bots.openclaw import OpenClawConnector
 from edgebotd.protocol.run import (
     Outcome,
@@ -140,6 +141,19 @@ async def test_tools_are_told_while_they_run(gateway: FakeGateway) -> None:
         await session.wait_end(turn.run_id)
         tools = [e for e in session.events if isinstance(e, ToolActivity)]
         assert [(e.name, e.phase) for e in tools] == [("exec", "start"), ("exec", "result")]
+
+
+async def test_a_gateway_is_asked_how_much_is_used(gateway: FakeGateway, older: FakeGateway) -> None:
+    async with connected(gateway) as session:
+        assert isinstance(session.connector, SaysUsage)
+        assert (await session.connector.usage_status())["providers"] == []
+    async with connected(older) as session:
+        assert isinstance(session.connector, SaysUsage)
+        with pytest.raises(ConnectorError, match="unknown method"):
+            await session.connector.usage_status()
+        connector = session.connector
+    with pytest.raises(ConnectorError, match="no connection"):
+        await connector.usage_status()
 
 
 # Connecting

@@ -26,6 +26,7 @@ from edgebotd.protocol.openclaw import (
     parse_shutdown,
 )
 from edgebotd.protocol.run import Activity, Outcome, RunDelta, RunEnded, RunEnding, RunEvent, RunStatus
+from edgebotd.protocol.usage import read_auth_status, read_usage_status
 from tests.peers.gateway_client import GatewayClient, Refused, open_client
 from tests.peers.gateways import Gateways
 from tests.peers.install import CURRENT, OLDER
@@ -225,3 +226,12 @@ async def test_frozen_gateway_is_silent_and_goes_on_when_thawed(gateways: Gatewa
         gateway.thaw()
         await client.call("health", {})
         assert all(isinstance(event, Event) for event in client.events)
+
+
+async def test_use_and_logins_are_told_by_provider(gateway: Gateway) -> None:
+    async with open_client(gateway.url, token=gateway.token) as client:
+        used = await client.call("usage.status", {})
+        logins = await client.call("models.authStatus", {})
+    # No login of it can tell how much is used, and nothing is made of that.
+    assert all(one.usage is None for one in read_usage_status(used, 1).values())
+    assert all(one.usage is None for one in read_auth_status(logins, 1).values())

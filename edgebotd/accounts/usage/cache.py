@@ -17,7 +17,7 @@ import trio
 from edgebotd.accounts.cipher import VaultLocked
 from edgebotd.accounts.http import Call
 from edgebotd.accounts.lanes import Lanes
-from edgebotd.accounts.usage.asking import Trouble, ask
+from edgebotd.accounts.usage.asking import SECONDS, Trouble, ask
 from edgebotd.accounts.usage.forecast import runs_out_at
 from edgebotd.accounts.usage.pace import GATEWAY, Pace, Use, after_good, after_trouble, due_at
 from edgebotd.accounts.usage.record import Record, changed, not_asked
@@ -85,7 +85,7 @@ class UsageCache:
         """
         self._vault = vault
         self._database = database
-        self._publish = publish
+        self._listeners = [publish]
         self._providers = providers
         self._call = call
         self._lanes = lanes
@@ -119,6 +119,12 @@ class UsageCache:
     def all(self) -> list[AuthProfileUsage]:
         """Return what is known of all that can be known, by profile."""
         return [self._event(profile) for profile in self._vault.all() if self._pace(profile) is not None]
+
+    def listen(self, hear: Callable[[AuthProfileUsage], None]) -> None:
+        """Call `hear` with what was told so far, and with each change from now on; it must not raise."""
+        self._listeners.append(hear)
+        for event in self._told.values():
+            hear(event)
 
     async def history(self, profile_id: str, since_at: int, window_id: str | None = None) -> dict[str, list[Point]]:
         """Return how a profile's windows came to what they are, by window, oldest first.
@@ -240,10 +246,13 @@ class UsageCache:
         async with self._gateway_locks.setdefault(profile.place, trio.Lock()):
             at, answer = self._answers.get(profile.place, (None, {}))
             if at is None or not at <= now < at + GATEWAY_ANSWER_MS:
-                try:
-                    answer = await self._gateways.usage_status(profile.place)
-                except EdgebotdError as exc:
-                    return Trouble("unreachable", f"The gateway does not say. {exc}")
+                with trio.move_on_after(SECONDS) as waiting:
+                    try:
+                        answer = await self._gateways.usage_status(profile.place)
+                    except EdgebotdError as exc:
+                        return Trouble("unreachable", f"The gateway does not say. {exc}")
+                if waiting.cancelled_caught:
+                    return Trouble("timeout", "The gateway does not answer in time.")
                 self._answers[profile.place] = (now, answer)
         try:
             found = read_usage_status(answer, now)
@@ -344,8 +353,8 @@ class UsageCache:
         except NotFound:
             self._records.pop(profile_id, None)
             if before is not None:
-                del self._told[profile_id]
                 self._publish(AuthProfileUsage(profile_id=profile_id, bot_ids=before.bot_ids, removed=True))
+                del self._told[profile_id]
             return
         if before is None and self._pace(profile) is None:
             return
@@ -353,4 +362,9 @@ class UsageCache:
         nothing = before is None and after.fetched_at is None and after.error is None
         if not nothing and (before is None or changed(before, after)):
             self._publish(after)
-            self._told[profile_id] = after
+
+    def _publish(self, event: AuthProfileUsage) -> None:
+        for hear in self._listeners:
+            hear(event)
+        # What was refused, by a store that is full, is tried again.
+        self._told[event.profile_id] = event
