@@ -5,7 +5,7 @@
     ├─ open_hub                   ring and journal, the epoll task of handed-over streams
     ├─ open_people                who exists, sessions, tokens
     ├─ open_bots                  one supervised connection task per bot
-    ├─ open_accounts              logins at model providers
+    ├─ open_accounts              logins at model providers: kept fresh, and how much of them is used
     ├─ open_docker, alerting      the bots' containers: connections, work in steps; alerts and their channels
     ├─ open_supervisor            background jobs
     └─ edge nursery               signals, web, watchdog, status; then READY=1
@@ -234,6 +234,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
         now=wall_clock,
         rng=rng,
     )
+    profiles.usage.listen(alerting.usage.take)
     for name, run in (docker.jobs | profiles.jobs | alerting.jobs).items():
         supervisor.start(Job(name, run))
     services = Services(

@@ -61,7 +61,7 @@ class UsageRule:
     async def look(self) -> None:
         """Do one round."""
         for event in list(self._newest.values()):
-            names = {f"profile:{event.profile_id}:{window.name}" for window in event.windows}
+            names = {f"profile:{event.profile_id}:{window.id}" for window in event.windows}
             for window in event.windows:
                 await self._look_at(event.profile_id, window)
             for alert_id in list(self._board.open):
@@ -75,22 +75,20 @@ class UsageRule:
         self._newest.pop(profile_id, None)
 
     async def _look_at(self, profile_id: str, window: UsageWindow) -> None:
-        alert_id = f"profile:{profile_id}:{window.name}"
+        alert_id = f"profile:{profile_id}:{window.id}"
         if window.resets_at is not None and window.resets_at <= self._now():
             # Whatever was read before, it is of the window that is over.
-            await self._board.resolve(alert_id, f"{profile_id}: {window.name} has started anew")
-            return
-        if window.used_percent is None:
+            await self._board.resolve(alert_id, f"{profile_id}: {window.label} has started anew")
             return
         known = self._board.open.get(alert_id)
         severity = level(
             window.used_percent, self._thresholds, None if known is None else known.severity, self._hysteresis
         )
         if severity is None:
-            await self._board.resolve(alert_id, f"{profile_id}: {window.name} is used to {window.used_percent:.0f} %")
+            await self._board.resolve(alert_id, f"{profile_id}: {window.label} is used to {window.used_percent:.0f} %")
             return
         threshold = self._thresholds[severity]
-        title = f"{profile_id}: {threshold:.0f} % of {window.name} is used"
+        title = f"{profile_id}: {threshold:.0f} % of {window.label} is used"
         detail = None
         if window.resets_at is not None:
             at = datetime.fromtimestamp(window.resets_at / 1000, self._zone)

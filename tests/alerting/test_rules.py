@@ -137,9 +137,9 @@ async def change(house: House, profile: Profile) -> None:
     await house.database.write(write)
 
 
-def usage(house: House, percent: float | None, resets_in: float | None = 3600) -> AuthProfileUsage:
+def usage(house: House, percent: float, resets_in: float | None = 3600) -> AuthProfileUsage:
     resets_at = None if resets_in is None else house.clock() + round(resets_in * 1000)
-    window = UsageWindow(name="5h", used_percent=percent, resets_at=resets_at)
+    window = UsageWindow(id="5h", label="5h", used_percent=percent, resets_at=resets_at)
     return AuthProfileUsage(profile_id="p:a", windows=(window,), fetched_at=house.clock())
 
 
@@ -156,7 +156,6 @@ async def test_a_window_that_fills_up_and_starts_anew(autojump_clock: MockClock)
             (91, "info"),
             (78, "info"),
             (96, "warning"),
-            (None, "warning"),  # nobody knows
             (100, "critical"),
         ):
             house.alerting.usage.take(usage(house, percent))
@@ -176,7 +175,7 @@ async def test_a_window_whose_name_has_a_colon_stays_open(autojump_clock: MockCl
     async with open_house(SETTINGS, run=False) as house:
         await add(house, Profile("p:a", "p", "oauth"))
         event = usage(house, 96)
-        window = event.windows[0].model_copy(update={"name": "week:opus"})
+        window = event.windows[0].model_copy(update={"id": "week:opus"})
         house.alerting.usage.take(event.model_copy(update={"windows": (window,)}))
         assert await rounds(house, 60) == {"profile:p:a:week:opus": "warning"}
         assert len(await told(house)) == 1

@@ -54,6 +54,7 @@ def test_a_daemon_learns_how_much_is_used_and_knows_it_after_a_restart(tmp_path:
     with provider(asked, [200, 429]) as url:
         config.write_text(
             f'[server]\nbind = []\nsocket = "{tmp_path}/socket"\n[storage]\nstate_dir = "{tmp_path}/state"\n'
+            "[alerts]\nusage_info_percent = 30.0\n"
             f'[providers.acme.usage]\nkind = "codex"\nurl = "{url}"\ninterval_seconds = 10.0\nfloor_seconds = 10.0\n'
         )
         config.chmod(0o600)
@@ -73,6 +74,11 @@ def test_a_daemon_learns_how_much_is_used_and_knows_it_after_a_restart(tmp_path:
             said += until(daemon, "is ready")
             [again] = [json.loads(line) for line in place.run(*to, "usage", "--json", "acme:work").splitlines()]
             assert [one["usedPercent"] for one in again["windows"]] == [15.0, 5.5, 40.0]
+            # What is known from before is looked at with all else: the alert does not wait for another answer.
+            while not (alerts := place.run(*to[:-1], "alerts", "list", "--json")):
+                assert time.monotonic() < deadline + 30
+            [alert] = [json.loads(line) for line in alerts.splitlines()]
+            assert alert["title"] == "acme:work: 30 % of 5 hours, Code spark is used"
             stop(daemon)
             assert daemon.returncode == 0
     assert len(asked) <= 2 and SECRET not in said
