@@ -125,11 +125,7 @@ class Hub:
         return answer[0].unwrap()
 
     def submit(self, write: Callable[[Transaction], T], done: Callable[[outcome.Outcome[T]], None]) -> None:
-        """Do what `transact` does without waiting, neither for room nor for the commit, of which `done` hears.
-
-        For rare writes that keep memory in line with the store. `done` is called as in `Database.submit`, which says
-        too what this raises.
-        """
+        """Do what `transact` does without waiting, for rare writes: `done` is called as by `Database.submit`."""
 
         def emitting(tx: Transaction, emit: Callable[[Emitted], None]) -> T:
             tx.emitter = lambda bot_id, event: emit(Emitted(bot_id, event))
@@ -137,11 +133,7 @@ class Hub:
 
         self._submit(emitting, done)
 
-    def _submit(
-        self,
-        write: Callable[[Transaction, Callable[[Emitted], None]], T],
-        done: Callable[[outcome.Outcome[T]], None],
-    ) -> None:
+    def _submit(self, write: Callable[..., T], done: Callable[[outcome.Outcome[T]], None]) -> None:
         at = self._clock()
         slot = self._pipeline.reserve()
 
@@ -383,13 +375,20 @@ async def open_hub(
     """
     counters = Counters()
     horizon = await database.read(journal_rows.horizon)
-    epoch, seal = installation.epoch, CursorSeal(installation.cursor_key)
-    log = EventLog(seal, life, horizon, Ring(settings.ring_events, settings.ring_bytes), counters)
+    ring = Ring(settings.ring_events, settings.ring_bytes)
+    log = EventLog(CursorSeal(installation.cursor_key), life, horizon, ring, counters)
     # The nursery inside: no task of the hub may still be about to send when the descriptors are closed.
     with ExitStack() as at_exit:
         async with trio.open_nursery() as nursery:
             hub = Hub(
-                database, settings, epoch=epoch, log=log, counters=counters, clock=clock, rng=rng, nursery=nursery
+                database,
+                settings,
+                epoch=installation.epoch,
+                log=log,
+                counters=counters,
+                clock=clock,
+                rng=rng,
+                nursery=nursery,
             )
             at_exit.callback(hub.close)
             for task in hub.tasks:

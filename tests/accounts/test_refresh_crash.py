@@ -108,7 +108,7 @@ def _due(profile: Profile, now: int) -> Profile:
     return dataclasses.replace(profile, next_at=now)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     lives=st.lists(st.tuples(FAULTS, st.integers(0, 45), st.booleans()), min_size=1, max_size=4),
 )
