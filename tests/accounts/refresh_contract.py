@@ -159,6 +159,7 @@ class RefreshContract:
                 open_desk(peer.call, peer.settings, database=database, lock=lock) as one,
                 open_desk(peer.call, peer.settings, database=database, lock=lock, life=2) as two,
             ):
+                await until(lambda: one.refresher.leading or two.refresher.leading)
                 (login,) = await peer.logins(1)
                 leader, follower = (one, two) if one.refresher.leading else (two, one)
                 await leader.add(login, next_at=leader.now())
