@@ -94,6 +94,8 @@ class Principal:
     """The administrator who looks at the channel with this user's eyes (CHANNEL C17); None: it is who asks."""
     token_name: str = ""
     """What the token is called: of several plugins that act as one user it tells which one spoke."""
+    profile_id: str | None = None
+    """The one login at a provider whose access token it is handed, and nothing else; None for everybody but these."""
 
     def _cap(self) -> Grant | None:
         if self.scopes is None or Scope.ADMIN in self.scopes or Scope.OPERATE in self.scopes:

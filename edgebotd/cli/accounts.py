@@ -331,3 +331,26 @@ def _secret(file: IO[str] | None) -> str:
 
 def _ends(days: int | None) -> int | None:
     return None if days is None else int((time.time() + days * 86_400) * 1000)
+
+
+@accounts.command()
+@click.argument("login", metavar="PROVIDER:NAME")
+@click.option("--user", "user_id", required=True, help="Whose token it is; it ends with them.")
+@click.option("--name", required=True, help="What it is for.")
+@click.option("--hours", type=click.IntRange(1, 8760), default=24, show_default=True, help="Until it expires.")
+@json_option
+@click.pass_obj
+def grant(target: Target, login: str, user_id: str, name: str, hours: int, as_json: bool) -> None:
+    """Make a token with which `edgebotd token PROVIDER:NAME` prints this login's access token, and that may nothing
+    else. It is shown this once, alone on standard output.
+    """
+    from edgebotd.cli.client import path
+
+    body = {"userId": user_id, "name": name, "expiresAt": int((time.time() + hours * 3600) * 1000)}
+    with target.client() as client:
+        made = client.post(path("/api/profiles/{}/grants", login), body)
+    if as_json:
+        print_json(made)
+        return
+    note(f"Token {made['id']} for {made['profileId']}. Give it to the agent as EDGEBOTD_TOKEN; it is not shown again.")
+    click.echo(made["token"])

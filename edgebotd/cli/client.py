@@ -60,10 +60,13 @@ class Client:
         """What to say where the daemon does not know us; None: what it says itself."""
 
     @classmethod
-    def local(cls, socket: Path) -> Client:
-        """Return a client over a unix socket, where the kernel tells the daemon who we are."""
+    def local(cls, socket: Path, token: str | None = None) -> Client:
+        """Return a client over a unix socket, where the kernel tells the daemon who we are, or a token does."""
         transport = httpx2.HTTPTransport(uds=str(socket))
-        http = httpx2.Client(transport=transport, base_url="http://localhost", timeout=TIMEOUT)
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        http = httpx2.Client(transport=transport, base_url="http://localhost", timeout=TIMEOUT, headers=headers)
+        if token is not None:
+            return cls(http, str(socket))
         stranger = (
             f"edgebotd at {socket} does not take you (uid {os.getuid()}) for an administrator: that are root and the "
             "uids in server.admin_uids. With a token of a user: --url http://127.0.0.1:8787, and EDGEBOTD_TOKEN."

@@ -77,4 +77,5 @@ def _token_principal(user: User, grants: Mapping[str, Grant], token: Token) -> P
         expires_at=token.expires_at,
         every_bot=user.admin,
         token_name=token.name,
+        profile_id=token.profile_id,
     )

@@ -82,6 +82,51 @@ class Tokens:
         await self._people.change(user_id, write)
         return NewToken(token, secret)
 
+    async def for_profile(
+        self, actor: Actor, *, user_id: str, name: str, profile_id: str, expires_at: int | None
+    ) -> NewToken:
+        """Make a token that is handed the access token of one login, and opens nothing else.
+
+        Whoever calls has checked that the login is there and that the user may have it; such a token dies with its
+        user, and with the login (`forget_profile`).
+
+        Raises:
+            Invalid: an expiry in the past.
+            NotFound: no such user.
+            Conflict: too many tokens.
+        """
+        now = self._people.now()
+        if expires_at is not None and expires_at <= now:
+            raise Invalid("expiresAt is in the past.")
+        secret = new_token()
+        token = Token(
+            new_id("t"), user_id, name, digest(secret), frozenset(), frozenset(), now, expires_at, profile_id=profile_id
+        )
+
+        def write(conn: sqlite3.Connection) -> None:
+            if users.get(conn, user_id) is None:
+                raise NotFound("user", user_id)
+            tokens.forget_expired(conn, user_id, now)
+            if len(tokens.of_user(conn, user_id)) >= MAX_TOKENS:
+                raise Conflict("too_many_tokens", f"A user has at most {MAX_TOKENS} tokens. Revoke one first.")
+            tokens.add(conn, token)
+            record(conn, actor, now, "token.add", user_id, tokenId=token.id, profileId=profile_id)
+
+        await self._people.change(user_id, write)
+        return NewToken(token, secret)
+
+    async def forget_profile(self, actor: Actor, profile_id: str) -> None:
+        """Revoke all tokens that open a login: another one of its name must not be theirs."""
+
+        def write(conn: sqlite3.Connection) -> set[str]:
+            found = tokens.of_profile(conn, profile_id)
+            for token in found:
+                tokens.delete(conn, token.id)
+                record(conn, actor, self._people.now(), "token.revoke", token.user_id, tokenId=token.id)
+            return {token.user_id for token in found}
+
+        await self._people.change_many(lambda users_: users_, write)
+
     def visible(self, principal: Principal) -> list[Token]:
         """Return the principal's own tokens, an admin's: everybody's; newest first."""
         records = self._people.records()

@@ -10,12 +10,15 @@ from typing import Any
 
 from edgebotd.access import Scope
 
-_COLUMNS = "id, user_id, name, secret_hash, scopes, bots, created_at, expires_at, used_at"
+_COLUMNS = "id, user_id, name, secret_hash, scopes, bots, created_at, expires_at, used_at, profile_id"
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Acts as its user, within its scopes and bots (None: all of the user's). Without a time it never expires."""
+    """Acts as its user, within its scopes and bots (None: all of the user's). Without a time it never expires.
+
+    With `profile_id` it is handed that login's access token and may nothing else.
+    """
 
     id: str
     user_id: str
@@ -26,10 +29,11 @@ class Token:
     created_at: int
     expires_at: int | None = None
     used_at: int | None = None
+    profile_id: str | None = None
 
 
 def _token(row: tuple[Any, ...]) -> Token:
-    token_id, user_id, name, secret_hash, scopes, bots, created_at, expires_at, used_at = row
+    token_id, user_id, name, secret_hash, scopes, bots, created_at, expires_at, used_at, profile_id = row
     return Token(
         token_id,
         user_id,
@@ -40,6 +44,7 @@ def _token(row: tuple[Any, ...]) -> Token:
         created_at,
         expires_at,
         used_at,
+        profile_id,
     )
 
 
@@ -55,8 +60,9 @@ def add(conn: sqlite3.Connection, token: Token) -> None:
         token.created_at,
         token.expires_at,
         token.used_at,
+        token.profile_id,
     )
-    conn.execute(f"INSERT INTO tokens ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    conn.execute(f"INSERT INTO tokens ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
 
 def get(conn: sqlite3.Connection, token_id: str) -> Token | None:
@@ -89,3 +95,14 @@ def delete(conn: sqlite3.Connection, token_id: str) -> bool:
 def delete_of_user(conn: sqlite3.Connection, user_id: str) -> int:
     """Revoke all tokens of a user; return how many."""
     return conn.execute("DELETE FROM tokens WHERE user_id = ?", (user_id,)).rowcount
+
+
+def of_profile(conn: sqlite3.Connection, profile_id: str) -> list[Token]:
+    """Return the tokens that open a login, expired ones too."""
+    query = f"SELECT {_COLUMNS} FROM tokens WHERE profile_id = ? ORDER BY id"
+    return [_token(row) for row in conn.execute(query, (profile_id,))]
+
+
+def forget_expired(conn: sqlite3.Connection, user_id: str, now: int) -> None:
+    """Revoke a user's expired tokens that open a login: sessions make many of them, which nobody looks at."""
+    conn.execute("DELETE FROM tokens WHERE user_id = ? AND profile_id IS NOT NULL AND expires_at <= ?", (user_id, now))

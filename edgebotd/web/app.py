@@ -28,6 +28,7 @@ from edgebotd.web.routes.bots import BotRoutes
 from edgebotd.web.routes.chat import ChatRoutes
 from edgebotd.web.routes.config import ConfigRoutes
 from edgebotd.web.routes.containers import ContainerRoutes, docker_figures
+from edgebotd.web.routes.grants import GrantRoutes
 from edgebotd.web.routes.lifecycle import LifecycleRoutes
 from edgebotd.web.routes.operations import OperationRoutes
 from edgebotd.web.routes.page import PageRoutes
@@ -163,6 +164,7 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
         *AlertRoutes(services).routes(),
         *ProfileRoutes(services).routes(),
         *ProfileUsageRoutes(services).routes(),
+        *GrantRoutes(services).routes(),
         *LifecycleRoutes(services).routes(),
         *OperationRoutes(services).routes(),
         *AdoptRoutes(services).routes(),

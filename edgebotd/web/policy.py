@@ -29,6 +29,8 @@ class Need(Enum):
     MONITOR = "monitor"
     """An admin, or an admin's token with scope `read`: figures about the whole system."""
     ADMIN = "admin"
+    PROFILE_TOKEN = "profile token"
+    """A token that was made for the login of the route, which opens nothing else; nobody's rights replace it."""
     VIEW = "view"
     CHAT = "chat"
     OPERATE = "operate"
@@ -163,6 +165,8 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("DELETE", _PROFILE, Need.ADMIN, Body.SMALL),
     Policy("PUT", _PROFILE + "/secret", Need.ADMIN, Body.SMALL),
     Policy("PUT", _PROFILE + "/bots", Need.ADMIN, Body.SMALL),
+    Policy("POST", _PROFILE + "/grants", Need.ADMIN, Body.SMALL),
+    Policy("GET", _PROFILE + "/token", Need.PROFILE_TOKEN),
     # Bots and chat.
     Policy("GET", "/api/bots", Need.SIGNED_IN),
     Policy("POST", "/api/bots", Need.ADMIN, Body.SMALL),
@@ -308,6 +312,12 @@ def check(policy: Policy, parameters: dict[str, str], principal: Principal | Non
         return
     if principal is None:
         raise Unauthenticated
+    if policy.need is Need.PROFILE_TOKEN:
+        if principal.profile_id is None or principal.profile_id != parameters["profile_id"]:
+            raise Forbidden("This needs a token that was made for this login; see `edgebotd accounts grant`.")
+        return
+    if principal.profile_id is not None:
+        raise Forbidden("This token is for the access token of one login, and for nothing else.")
     if policy.of_bot:
         _check_bot(policy, parameters["bot_id"], principal)
     if policy.need is Need.ADMIN:

@@ -63,6 +63,8 @@ class Caller:
     fetch_site: str | None
     user_agent: str
     session_secrets: tuple[str, ...] = ()
+    local: bool = False
+    """It came over the unix socket, and not through a proxy or from a page."""
 
     def require(self) -> Principal:
         """Return the principal.
@@ -131,6 +133,7 @@ class Door:
             headers.fetch_site,
             headers.user_agent,
             secrets,
+            _is_local(scope, headers),
         )
 
     def cookie_name(self, secure: bool) -> str:
@@ -204,12 +207,16 @@ class Door:
             return Via.COOKIE, None
         connection = scope.get("state", {}).get(CONNECTION_KEY)
         uid = None if connection is None else connection.unix_uid
-        # A proxy or a browser's page that reaches the socket is not the person whose uid carries it.
-        passed_on = headers.forwarded or headers.origin is not None or headers.fetch_site is not None
-        by_hand = not passed_on and is_loopback(host.name)
-        if uid in self._admin_uids and by_hand:
+        if uid in self._admin_uids and _is_local(scope, headers) and is_loopback(host.name):
             return Via.PEER, local_admin(uid)
         return Via.NONE, None
+
+
+def _is_local(scope: Scope, headers: _Headers) -> bool:
+    connection = scope.get("state", {}).get(CONNECTION_KEY)
+    # A proxy or a browser's page that reaches the socket is not the person whose uid carries it.
+    passed_on = headers.forwarded or headers.origin is not None or headers.fetch_site is not None
+    return connection is not None and connection.unix_uid is not None and not passed_on
 
 
 class _Headers:

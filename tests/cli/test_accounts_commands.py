@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from edgebotd.cli.accounts import KINDS
 from edgebotd.protocol import logins
 from tests.cli.conftest import Command
@@ -69,6 +71,29 @@ def test_lists_removes_and_the_bots_that_use_one(command: Command, script: Scrip
     assert [r.body for r in script.requests if r.method == "PATCH"] == [{"label": "Home"}]
     assert command("accounts", "remove", "anthropic:work").exit_code == 2, "nobody is there to be asked"
     assert command("accounts", "remove", "anthropic:work", "--yes").stdout == "anthropic:work is removed.\n"
+
+
+def test_a_grant_is_printed_alone_and_buys_the_access_token(
+    command: Command, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {"id": "t_1", "profileId": "anthropic:work", "token": "ebt_granted"}
+    script.answers["POST", "/api/profiles/anthropic%3Awork/grants"] = (201, made)
+    script.answers["GET", "/api/profiles/anthropic%3Awork/token"] = (200, {"token": SECRET, "expiresAt": None})
+    granted = command("accounts", "grant", "anthropic:work", "--user", "ann", "--name", "agent")
+    assert granted.stdout == "ebt_granted\n"
+    monkeypatch.delenv("EDGEBOTD_TOKEN", raising=False)
+    without = command("token", "anthropic:work")
+    assert without.exit_code == 1 and "accounts grant" in without.stderr and not script.seen("GET", "/api/profiles")
+    monkeypatch.setenv("EDGEBOTD_TOKEN", "ebt_granted")
+    assert command("token", "anthropic:work").stdout == f"{SECRET}\n"
+    (tmp_path / "token").write_text("ebt_of_file\n")
+    (tmp_path / "token").chmod(0o600)
+    monkeypatch.setenv("EDGEBOTD_TOKEN_FILE", str(tmp_path / "token"))
+    assert command("token", "anthropic:work").stdout == f"{SECRET}\n"
+    (tmp_path / "token").chmod(0o644)
+    refused = command("token", "anthropic:work")
+    assert refused.exit_code == 1 and "ebt_of_file" not in refused.output
+    assert command("token", "nonsense").exit_code == 2
 
 
 def test_an_import_sends_what_it_has_read_and_a_watched_file_by_its_path(

@@ -119,6 +119,13 @@ class House:
         )
         return new.secret
 
+    async def profile_token(self, user_id: str, profile_id: str, *, expires_at: int | None = None) -> str:
+        """Return the secret of a new token that opens one login."""
+        new = await self.services.tokens.for_profile(
+            SYSTEM, user_id=user_id, name="t", profile_id=profile_id, expires_at=expires_at
+        )
+        return new.secret
+
 
 async def nobody() -> frozenset[str]:
     return frozenset()

@@ -22,24 +22,36 @@ from tests.web.house import House, open_house
 PASS = 299
 """What a handler answers here: the request got through."""
 
-ROLES = ("none", "stranger", "viewer", "chatter", "operator", "admin", "read token", "publish token", "admin's token")
+ROLES = (
+    "none",
+    "stranger",
+    "viewer",
+    "chatter",
+    "operator",
+    "admin",
+    "read token",
+    "publish token",
+    "admin's token",
+    "login's token",
+)
 
 # What each need answers to each role, in the order of ROLES, on a bot that all but the stranger have.
 EXPECTED: dict[Need, tuple[int, ...]] = {
-    Need.PUBLIC: (PASS,) * 9,
-    Need.SIGNED_IN: (401, *(PASS,) * 8),
-    Need.ACCOUNT: (401, PASS, PASS, PASS, PASS, PASS, 403, 403, 403),
-    Need.MONITOR: (401, 403, 403, 403, 403, PASS, 403, 403, PASS),
-    Need.ADMIN: (401, 403, 403, 403, 403, PASS, 403, 403, 403),
-    Need.VIEW: (401, 404, PASS, PASS, PASS, PASS, PASS, 404, PASS),
-    Need.CHAT: (401, 404, 403, PASS, PASS, PASS, 403, 404, 403),
-    Need.OPERATE: (401, 404, 403, 403, PASS, PASS, 403, 404, 403),
-    Need.PUBLISH: (401, 404, 403, 403, 403, 403, 403, PASS, 403),
+    Need.PUBLIC: (PASS,) * 10,
+    Need.SIGNED_IN: (401, *(PASS,) * 8, 403),
+    Need.ACCOUNT: (401, PASS, PASS, PASS, PASS, PASS, 403, 403, 403, 403),
+    Need.MONITOR: (401, 403, 403, 403, 403, PASS, 403, 403, PASS, 403),
+    Need.ADMIN: (401, 403, 403, 403, 403, PASS, 403, 403, 403, 403),
+    Need.PROFILE_TOKEN: (401, *(403,) * 8, PASS),
+    Need.VIEW: (401, 404, PASS, PASS, PASS, PASS, PASS, 404, PASS, 403),
+    Need.CHAT: (401, 404, 403, PASS, PASS, PASS, 403, 404, 403, 403),
+    Need.OPERATE: (401, 404, 403, 403, PASS, PASS, 403, 404, 403, 403),
+    Need.PUBLISH: (401, 404, 403, 403, 403, 403, 403, PASS, 403, 403),
 }
 # An admin's row about a bot: absent bots are absent first.
-ADMIN_OF_BOT = (401, 404, 403, 403, 403, PASS, 403, 404, 403)
+ADMIN_OF_BOT = (401, 404, 403, 403, 403, PASS, 403, 404, 403, 403)
 # A bot that nobody has a grant on; an admin has all.
-FOREIGN = (401, 404, 404, 404, 404, None, 404, 404, None)
+FOREIGN = (401, 404, 404, 404, 404, None, 404, 404, None, 403)
 
 
 async def reached(call: Call) -> Reply:
@@ -88,6 +100,7 @@ async def clients(house: House, front: Front) -> dict[str, Client]:
         "read token": await house.token("operator", Scope.READ, bots=own),
         "publish token": await house.token("viewer", Scope.PUBLISH, bots=own),
         "admin's token": await house.token("admin", Scope.READ),
+        "login's token": await house.profile_token("admin", "x"),
     }
     found.update({name: house.client.with_token(secret) for name, secret in tokens.items()})
     return {name: replace(client, front=front) for name, client in found.items()}
@@ -181,7 +194,8 @@ async def test_a_cookie_without_an_origin_changes_nothing_and_upgrades_nothing(a
         admin = (await clients(house, gate(house)))["admin"]
         bare = replace(admin, headers={"cookie": admin.headers["cookie"]})
         for policy in POLICIES:
-            if policy.mutating or policy.surface is Surface.SOCKET:
+            refused = policy.mutating or policy.surface is Surface.SOCKET or policy.need is Need.PROFILE_TOKEN
+            if refused:
                 assert await status_of(bare, policy, "own") == 403, policy
             else:
                 assert await status_of(bare, policy, "own") == PASS, policy

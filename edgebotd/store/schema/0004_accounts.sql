@@ -83,3 +83,6 @@ CREATE TABLE account_usage_history (
     PRIMARY KEY (profile_id, window_id, at)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX account_usage_history_at ON account_usage_history (at);
+
+-- A token that is handed the access token of one login, and opens nothing else.
+ALTER TABLE tokens ADD COLUMN profile_id TEXT;

@@ -141,7 +141,10 @@ class ProfileRoutes:
 
     async def remove(self, call: Call) -> None:
         """Forget a login with its secrets; at the provider it goes on to exist."""
-        await self._vault.remove(call.parameters["profile_id"], self._note(call))
+        profile_id = call.parameters["profile_id"]
+        # Before it, so that none of them opens another login that gets its name.
+        await self._services.tokens.forget_profile(call.actor, self._vault.get(profile_id).id)
+        await self._vault.remove(profile_id, self._note(call))
 
     async def set_bots(self, call: Call, body: ProfileBots) -> ProfileRow:
         """Say which bots use it."""

@@ -34,6 +34,8 @@ class TokenInfo(Model):
     name: str
     scopes: list[Scope]
     bots: list[str] | None
+    profile_id: str | None
+    """The one login that it is for; such a token has no scopes."""
     created_at: AtMs
     expires_at: AtMs | None
     used_at: AtMs | None
@@ -96,6 +98,7 @@ class TokenRoutes:
             name=token.name,
             scopes=sorted(token.scopes, key=lambda scope: scope.value),
             bots=None if token.bots is None else sorted(token.bots),
+            profile_id=token.profile_id,
             created_at=token.created_at,
             expires_at=token.expires_at,
             used_at=self._services.people.used_at(token.id, token.used_at),
