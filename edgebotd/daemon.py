@@ -44,6 +44,7 @@ from edgebotd.config import Settings
 from edgebotd.docker.find import find_socket
 from edgebotd.docker.holding import held_bots
 from edgebotd.docker.house import open_docker
+from edgebotd.docker.state_file import state_file
 from edgebotd.errors import EdgebotdError
 from edgebotd.events import ALL, BotState, JobStatus
 from edgebotd.hub.hub import Hub, open_hub
@@ -207,6 +208,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
             rng=rng,
             lock=state_dir / REFRESH_LOCK,
             gateways=Gateways(registry, database),
+            secret_files=settings.accounts.secret_files,
         )
     )
     docker = await stack.enter_async_context(
@@ -223,6 +225,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
             profile_secret=profiles.secret_of,
         )
     )
+    profiles.delivering.wire(Gateways(registry, database), partial(state_file, docker.containers))
     supervisor = await stack.enter_async_context(open_supervisor(partial(_publish_job, hub), now=wall_clock, rng=rng))
     supervisor.start(_retention(settings, database, hub))
     alerting = make_alerting(

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
+from types import MappingProxyType
 from typing import Final
 
 import trio
 from pydantic import SecretStr
 
 from edgebotd.accounts.cipher import Cipher, VaultLocked, load_or_make
+from edgebotd.accounts.delivery import Delivering
 from edgebotd.accounts.http import Call, Caller
 from edgebotd.accounts.keeping import Keeping
 from edgebotd.accounts.lanes import Lanes
@@ -54,6 +56,7 @@ class ProviderAccounts:
     refresher: Refresher
     signing: Signing
     usage: UsageCache
+    delivering: Delivering
     now: Callable[[], int]
 
     async def secret_of(self, profile_id: str) -> SecretStr:
@@ -81,6 +84,7 @@ class ProviderAccounts:
             "accounts-files": self.watching.run,
             "accounts-refresh": self.refresher.run,
             "accounts-usage": self.usage.run,
+            "accounts-delivery": self.delivering.run,
         }
 
 
@@ -96,6 +100,7 @@ async def open_accounts(
     lock: Path | None = None,
     call: Call | None = None,
     gateways: Gateways | None = None,
+    secret_files: Mapping[str, Path] = MappingProxyType({}),
 ) -> AsyncIterator[ProviderAccounts]:
     """Open the vault and what works on it.
 
@@ -104,6 +109,7 @@ async def open_accounts(
         lock: the file by which processes agree on one refresher; None: there is no other.
         call: makes requests to providers, for tests.
         gateways: know how much is used of the logins that they own.
+        secret_files: where gateways read their keys from, by bot.
 
     Raises:
         VaultLocked: the key is another one than the store's secrets were sealed with.
@@ -132,7 +138,8 @@ async def open_accounts(
     async with trio.open_nursery() as nursery:
         signing = Signing(vault, providers, ask, nursery, now)
         keeping, watching = Keeping(vault, providers), Watching(vault)
-        yield ProviderAccounts(providers, vault, keeping, watching, lanes, refresher, signing, usage, now)
+        delivering = Delivering(vault, database, secret_files, now)
+        yield ProviderAccounts(providers, vault, keeping, watching, lanes, refresher, signing, usage, delivering, now)
         nursery.cancel_scope.cancel()
 
 

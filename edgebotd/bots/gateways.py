@@ -48,6 +48,28 @@ class SaysUsage(Protocol):
         """
 
 
+@runtime_checkable
+class KeepsLogins(Protocol):
+    """A connector whose peer has logins at model providers of its own, or is given them."""
+
+    @property
+    def agent_id(self) -> str: ...
+
+    async def reload_secrets(self) -> int:
+        """Have the peer read its secrets again; return of how many it complains.
+
+        Raises:
+            ConnectorError: it does not, or nobody knows.
+        """
+
+    async def auth_status(self) -> Mapping[str, Any]:
+        """Return how the peer's logins are, in its own words.
+
+        Raises:
+            ConnectorError: it does not say.
+        """
+
+
 class Gateways:
     """Made by the daemon over its registry.
 
@@ -73,6 +95,29 @@ class Gateways:
         if not isinstance(connector, SaysUsage):
             raise Conflict("no_usage", f"The bot '{bot_id}' has no gateway that knows how much is used.")
         return await connector.usage_status()
+
+    def gateway_of(self, bot_id: str) -> tuple[str, str] | None:
+        """Return version and agent of a bot's gateway; None where none is connected, or it has no logins."""
+        if bot_id not in self._registry.ids():
+            return None
+        bot = self._registry.get(bot_id)
+        if bot.hello is None or not isinstance(bot.connector, KeepsLogins):
+            return None
+        return bot.hello.version, bot.connector.agent_id
+
+    async def reload_secrets(self, bot_id: str) -> int:
+        """Have a bot's gateway read its secrets again; see `KeepsLogins`."""
+        return await self._keeper(bot_id).reload_secrets()
+
+    async def auth_status(self, bot_id: str) -> Mapping[str, Any]:
+        """Ask a bot's gateway how its logins are; see `KeepsLogins`."""
+        return await self._keeper(bot_id).auth_status()
+
+    def _keeper(self, bot_id: str) -> KeepsLogins:
+        connector = self._registry.get(bot_id).connector
+        if not isinstance(connector, KeepsLogins):
+            raise Conflict("no_gateway", f"The bot '{bot_id}' has no gateway with logins.")
+        return connector
 
     def ids(self) -> list[str]:
         return self._registry.ids()

@@ -30,7 +30,7 @@ from edgebotd.bots.openclaw_history import Archive
 from edgebotd.bots.openclaw_session import NO_SUCH_PARAMETER, SCOPE_UPGRADE, Credentials, Session, error_of
 from edgebotd.bots.openclaw_transport import open_session, refused_upgrade
 from edgebotd.protocol import openclaw
-from edgebotd.protocol.fields import mapping, words
+from edgebotd.protocol.fields import integer, mapping, words
 from edgebotd.protocol.openclaw.frames import session_key_of
 from edgebotd.protocol.run import History, Outcome, RunEnded, RunEvent, SessionSeen
 
@@ -348,6 +348,20 @@ class OpenClawConnector:
     async def usage_status(self) -> Mapping[str, Any]:
         """Return what the gateway says of its logins' use; see `gateways.SaysUsage`."""
         return mapping(await self._connected().session.call("usage.status", {}))
+
+    @property
+    def agent_id(self) -> str:
+        """The agent of the gateway that this bot is."""
+        return self._agent_id
+
+    async def reload_secrets(self) -> int:
+        """Have the gateway read its secrets again; see `gateways.KeepsLogins`."""
+        answer = mapping(await self._connected().session.call("secrets.reload", {}))
+        return integer(answer.get("warningCount")) or 0
+
+    async def auth_status(self) -> Mapping[str, Any]:
+        """Return what the gateway says of its logins; see `gateways.KeepsLogins`."""
+        return mapping(await self._connected().session.call("models.authStatus", {"refresh": True}))
 
     async def sessions(self, since_at: int | None) -> list[SessionSeen]:
         """Return the sessions touched since then; see `Connector.sessions`. At most 10,000."""

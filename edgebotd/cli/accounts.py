@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import click
 
 from edgebotd.cli.account_usage import usage
-from edgebotd.cli.output import clean, json_option, note, one_line, print_json, print_table, until
+from edgebotd.cli.output import age, clean, json_option, note, one_line, print_json, print_table, until
 from edgebotd.cli.target import Target
 
 if TYPE_CHECKING:
@@ -65,6 +65,39 @@ def list_accounts(target: Target, as_json: bool) -> None:
     for one in items:
         if one["reason"]:
             note(f"{one['id']}: {one_line(one['reason'], 300)}")
+
+
+@accounts.command()
+@click.argument("login", metavar="PROVIDER:NAME")
+@json_option
+@click.pass_obj
+def show(target: Target, login: str, as_json: bool) -> None:
+    """Show a login, and what its bots have of it."""
+    from edgebotd.cli.client import path
+
+    with target.client() as client:
+        one = client.get(path("/api/profiles/{}", login))
+    if as_json:
+        print_json(one)
+        return
+    click.echo(clean(f"{one['id']}: {_state(one)}, generation {one['generation']}"))
+    if one["reason"]:
+        click.echo(one_line(one["reason"], 300))
+    given = {row["botId"]: row for row in one["delivered"] or ()}
+    rows = [(bot_id, given.get(bot_id, {})) for bot_id in one["bots"]]
+    print_table(
+        ("BOT", "HAS", "SINCE", ""),
+        (
+            (
+                bot_id,
+                "the present one" if row.get("current") else "an older one" if row.get("generation") else "none",
+                None if row.get("at") is None else age(row["at"]),
+                row.get("error"),
+            )
+            for bot_id, row in rows
+        ),
+        empty="No bot uses it.",
+    )
 
 
 def _state(one: dict[str, Any]) -> str:

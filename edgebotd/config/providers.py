@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from typing_extensions import override
 
 from edgebotd.config.section import Contradiction, Section
-from edgebotd.config.values import FilePath, Flag, Seconds, Words, is_loopback
+from edgebotd.config.values import BotId, FilePath, Flag, Seconds, Words, is_loopback
 
 PROVIDER_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,31}$"
 CREDENTIAL_PATTERN: Final = r"^[A-Za-z0-9_.-]{1,255}$"
@@ -63,6 +63,9 @@ class AccountsSettings(Section):
     """File (mode 600) with the key that seals the logins; made in the state directory where it is not set."""
     key_credential: CredentialName | None = None
     """Name of the systemd credential that holds that key."""
+    secret_files: dict[BotId, FilePath] = Field(default_factory=dict)
+    """Of gateways that are no containers of edgebotd's: the file, by bot, into which the access tokens of the logins
+    that the bot uses are written."""
     history_days: Annotated[int, Field(strict=True, ge=1)] = 90
     """Days that the use of accounts is kept."""
 

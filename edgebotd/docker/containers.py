@@ -129,6 +129,10 @@ class Containers:
         """Return whose container it is."""
         return self._bot_of(container)
 
+    def is_own(self, container: Container) -> bool:
+        """Whether this installation has made it."""
+        return container.labels.get(INSTALLATION_LABEL) == self._installation
+
     def name_of(self, bot_id: str) -> str | None:
         """Return the name of a bot's container."""
         return next((name for name, of in self._names.items() if of == bot_id), None)

@@ -73,6 +73,15 @@ def test_lists_removes_and_the_bots_that_use_one(command: Command, script: Scrip
     assert command("accounts", "remove", "anthropic:work", "--yes").stdout == "anthropic:work is removed.\n"
 
 
+def test_shows_what_each_bot_has(command: Command, script: Script) -> None:
+    had = {"botId": "atlas", "generation": 2, "current": False, "at": 1, "error": "The gateway is not connected."}
+    row = {**ROW, "generation": 3, "bots": ["atlas", "nova"], "delivered": [had]}
+    script.answers["GET", "/api/profiles/anthropic%3Awork"] = (200, row)
+    lines = command("accounts", "show", "anthropic:work").stdout.splitlines()
+    assert lines[0] == "anthropic:work: static, generation 3"
+    assert "an older one" in lines[2] and "not connected" in lines[2] and lines[3].split() == ["nova", "none", "-", "-"]
+
+
 def test_a_grant_is_printed_alone_and_buys_the_access_token(
     command: Command, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from tests.peers.process import PeerFailed, Program, free_port
 from tests.support import require_or_skip
 
 TOKEN = "test-token-of-the-gateway"
+REFERRED = "fake:work"
 _READY_SECONDS = 150
 # Inside a namespace the port is free for certain.
 _NAMESPACE_PORT = 18789
@@ -103,7 +104,9 @@ class Gateway:
         bind: str = "loopback",
         namespace: Namespace | None = None,
         delay: float = 0.12,
+        referred: bool = False,
     ) -> None:
+        self._referred = referred
         self.version = installed.version
         self.token = TOKEN
         self.folder = folder
@@ -134,6 +137,11 @@ class Gateway:
     def url(self) -> str:
         """The gateway's WebSocket, as seen from this network namespace."""
         return f"ws://{self.host}:{self.port}"
+
+    @property
+    def secrets(self) -> Path:
+        """The file that its configuration refers to for the fake model's key, where it does."""
+        return self.state / "edge-secrets.json"
 
     @property
     def pid(self) -> int:
@@ -234,6 +242,10 @@ class Gateway:
             "discovery": {"mdns": {"mode": "off"}},
             "update": {"checkOnStart": False},
         }
+        if self._referred:
+            reference = {"source": "file", "provider": "edge", "id": f"/{REFERRED}"}
+            config["models"]["providers"]["fake"]["apiKey"] = reference
+            config["secrets"] = {"providers": {"edge": {"source": "file", "path": str(self.secrets), "mode": "json"}}}
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump(config, file, indent=1)
@@ -254,6 +266,7 @@ def running_gateway(
     bind: str = "loopback",
     namespace: Namespace | None = None,
     delay: float = 0.12,
+    referred: bool = False,
 ) -> Iterator[Gateway]:
     """Run a gateway; plain blocking code, so that the fixture of a whole session can hold it.
 
@@ -262,10 +275,11 @@ def running_gateway(
         bind: `loopback` or `lan` (needed in a namespace).
         namespace: network namespace for gateway and model.
         delay: seconds between the fake model's chunks.
+        referred: the key of its model is a reference into a file, in place of standing in its configuration.
     """
     installed = installed_or_skip(version)
     folder = Path(mkdtemp(prefix="edgebotd-gateway-"))
-    gateway = Gateway(installed, folder, bind=bind, namespace=namespace, delay=delay)
+    gateway = Gateway(installed, folder, bind=bind, namespace=namespace, delay=delay, referred=referred)
     try:
         gateway.start()
         yield gateway

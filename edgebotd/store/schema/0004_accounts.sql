@@ -86,3 +86,13 @@ CREATE INDEX account_usage_history_at ON account_usage_history (at);
 
 -- A token that is handed the access token of one login, and opens nothing else.
 ALTER TABLE tokens ADD COLUMN profile_id TEXT;
+
+-- What bots' gateways have read last of the logins here: `given` is JSON, generation by login. `error`: why what is due
+-- has not been given.
+CREATE TABLE login_deliveries (
+    bot_id   TEXT PRIMARY KEY REFERENCES bots (id) ON DELETE CASCADE,
+    place    TEXT NOT NULL,
+    given    TEXT NOT NULL,
+    given_at INTEGER,
+    error    TEXT
+) STRICT, WITHOUT ROWID;

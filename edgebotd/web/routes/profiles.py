@@ -19,6 +19,18 @@ from edgebotd.web.route import Call, Route, route
 from edgebotd.web.services import Services
 
 
+class DeliveredRow(Model):
+    """What one bot has of a login."""
+
+    bot_id: str
+    generation: int | None
+    """None: it has none yet."""
+    current: bool
+    at: AtMs | None
+    error: str | None
+    """Why it has not been given the present one, or what its gateway complains of."""
+
+
 class ProfileRow(Model):
     """A login. Who sees a bot that uses it is told how it is; what is null then is for administrators."""
 
@@ -32,6 +44,10 @@ class ProfileRow(Model):
     expires_at: AtMs | None
     bots: list[str]
     """The bots that use it, as far as one sees them."""
+    generation: int | None
+    """Of its secret; grows with each login and refresh."""
+    delivered: list[DeliveredRow] | None
+    """What its bots have of it, where it is given to them."""
     owner: Owner | None
     place: str | None
     label: str | None
@@ -159,7 +175,18 @@ class ProfileRoutes:
         bots = principal.visible(list(self._vault.bots_of(profile.id)))
         if not bots:
             return None
-        hidden = ("owner", "place", "label", "account_id", "fingerprint", "reason", "refreshed_at", "next_at")
+        hidden = (
+            "generation",
+            "delivered",
+            "owner",
+            "place",
+            "label",
+            "account_id",
+            "fingerprint",
+            "reason",
+            "refreshed_at",
+            "next_at",
+        )
         nothing = dict.fromkeys((*hidden, "created_at", "changed_at"))
         return self._whole(profile).model_copy(update={**nothing, "bots": bots})
 
@@ -174,6 +201,8 @@ class ProfileRoutes:
             expired=profile.expires_at is not None and profile.expires_at <= self._services.now(),
             expires_at=profile.expires_at,
             bots=list(self._vault.bots_of(profile.id)),
+            generation=profile.generation,
+            delivered=self._delivered(profile),
             owner=profile.owner,
             place=profile.place,
             label=profile.label,
@@ -185,6 +214,22 @@ class ProfileRoutes:
             created_at=profile.created_at,
             changed_at=profile.changed_at,
         )
+
+    def _delivered(self, profile: Profile) -> list[DeliveredRow]:
+        rows = []
+        for bot_id in self._vault.bots_of(profile.id):
+            if (known := self._profiles.delivering.of(bot_id)) is not None:
+                had = known.given.get(profile.id)
+                rows.append(
+                    DeliveredRow(
+                        bot_id=bot_id,
+                        generation=had,
+                        current=had == profile.generation,
+                        at=known.given_at if had is not None else None,
+                        error=known.error,
+                    )
+                )
+        return rows
 
     def _note(self, call: Call, **detail: Any) -> Note:
         """Return what writes the audit entry of a change, in its transaction."""

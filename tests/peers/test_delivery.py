@@ -1,0 +1,84 @@
+"""A real gateway whose model's key is rotated under a running turn: the turn ends well, the next has the new key."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.peers.openclaw import REFERRED, Gateway, running_gateway
+from tests.peers.running_daemon import Channel, Daemon, bot, open_daemon, streamed, wait_state
+
+FIRST, SECOND = "sk-canary-first-0001", "sk-canary-second-0002"
+ONE = f"/api/profiles/{REFERRED}"
+Connected = tuple[Daemon, Channel]
+
+
+@pytest.fixture(scope="module")
+def referring() -> Iterator[Gateway]:
+    """A gateway that has its model's key from a file, which is not there yet."""
+    with running_gateway(delay=0.1, referred=True) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def connected(referring: Gateway, tmp_path: Path) -> AsyncIterator[Connected]:
+    settings = bot(referring.url, referring.token)
+    settings += f'\n[accounts]\nsecret_files = {{ claw = "{referring.secrets}" }}\n'
+    async with open_daemon(tmp_path, settings) as (daemon, channel):
+        await wait_state(channel, "connected")
+        yield daemon, channel
+
+
+async def given(daemon: Daemon, generation: int) -> dict[str, Any]:
+    """Wait until the bot has a generation of the login."""
+    with trio.fail_after(60):
+        while True:
+            row: dict[str, Any] = (await daemon.ask("GET", ONE)).json()
+            if any(one["generation"] == generation and one["current"] for one in row["delivered"]):
+                return row
+            await trio.sleep(0.1)
+
+
+def keys(gateway: Gateway, text: str) -> list[str]:
+    """Return with which keys the model was asked for an answer to a text."""
+    asked = gateway.model.requests()
+    return [one["auth"].removeprefix("Bearer ") for one in asked if text in str(one)]
+
+
+async def test_a_key_is_rotated_under_a_running_turn(connected: Connected, referring: Gateway) -> None:
+    daemon, channel = connected
+    boots = referring.pid
+    body = {"provider": "fake", "name": "work", "secret": FIRST, "bots": ["claw"]}
+    assert (await daemon.ask("POST", "/api/profiles", body)).status_code == 201
+    row = await given(daemon, 1)
+    assert [(one["botId"], one["error"]) for one in row["delivered"]] == [("claw", None)]
+    assert stat.S_IMODE(referring.secrets.stat().st_mode) == 0o600
+    running = await daemon.send("[[long 60]] turn-one", "one")
+    await channel.until(streamed(channel, running["runId"]))
+    assert (await daemon.ask("PUT", f"{ONE}/secret", {"secret": SECOND})).status_code == 200
+    await given(daemon, 2)
+    assert not [e for e in channel.of("chat-status", runId=running["runId"]) if e["state"] == "finished"]
+    assert await channel.ended(running["runId"]) == "finished"
+    after = await daemon.send("[[say well]] turn-two", "two")
+    assert await channel.ended(after["runId"]) == "finished"
+    assert set(keys(referring, "turn-one")) >= {FIRST} and keys(referring, "turn-two")[-1] == SECOND
+    assert referring.running and referring.pid == boots
+
+    # Taken from the bot, it is taken out of the file.
+    assert (await daemon.ask("PUT", f"{ONE}/bots", {"bots": []})).status_code == 200
+    with trio.fail_after(60):
+        while SECOND in referring.secrets.read_text():  # noqa: ASYNC110 - a file has no event
+            await trio.sleep(0.1)
+    seen = [
+        (daemon.folder / "log").read_text(errors="replace"),
+        str(channel.events),
+        (await daemon.ask("GET", "/api/audit")).text,
+        (await daemon.ask("GET", "/metrics")).text,
+        (await daemon.ask("GET", "/api/profiles")).text,
+    ]
+    assert not [text for text in seen if FIRST in text or SECOND in text]
