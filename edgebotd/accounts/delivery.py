@@ -54,6 +54,8 @@ class Gateway:
 class Gateways(Protocol):
     """What is asked of bots' connections; `bots.gateways` has it."""
 
+    def ids(self) -> list[str]: ...
+
     def gateway_of(self, bot_id: str) -> tuple[str, str] | None:
         """Return version and agent of a bot's gateway, None where none is connected, or takes no keys."""
 
@@ -78,11 +80,15 @@ FileOf = Callable[[str, str], File | None]
 """Bot and path in the gateway's state directory: the file in a container of edgebotd's, None for other bots."""
 
 
+_Marks = frozenset[tuple[str, int, int]]
+"""Logins with generation and birth: another one of the same name begins with the same generation."""
+
+
 @dataclass(slots=True)
 class _Try:
     """What was tried last for a bot, and when it is tried again if nothing changes."""
 
-    wanted: Mapping[str, int]
+    wanted: _Marks
     place: str
     connected: bool
     wait_ms: int
@@ -105,7 +111,7 @@ class Delivering:
         self._file_of: FileOf = _no_file
         self._known: dict[str, Delivery] = {}
         self._tries: dict[str, _Try] = {}
-        self._written: dict[str, tuple[str, Mapping[str, int]]] = {}
+        self._written: dict[str, tuple[str, _Marks]] = {}
         """By bot: what lies at a place, and has perhaps not been read by the gateway."""
         self._wake = trio.Event()
         vault.subscribe(lambda _profile_id: self._wake.set())
@@ -117,6 +123,10 @@ class Delivering:
     def of(self, bot_id: str) -> Delivery | None:
         """Return what a bot has, None where nothing has been tried."""
         return self._known.get(bot_id)
+
+    def has(self, bot_id: str, profile: Profile) -> int | None:
+        """Return which generation of a login a bot has, None where it has none of it."""
+        return _had(self._known.get(bot_id), profile)
 
     async def run(self) -> None:
         """Deliver, for ever."""
@@ -149,10 +159,13 @@ class Delivering:
         gateway = None if told is None else Gateway(*told)
         file = self._file(bot_id, gateway)
         if file is None:
+            if bot_id not in self._gateways.ids() and (lost := self._known.get(bot_id)) is not None:
+                await self._keep(Delivery(bot_id, lost.place), lost)
             return
-        wanted = {profile.id: profile.generation for profile in profiles}
+        wanted = _marks(profiles)
         known = self._known.get(bot_id) or Delivery(bot_id, file.place)
-        if known.place == file.place and known.given == wanted:
+        has_all = all(_had(known, profile) == profile.generation for profile in profiles)
+        if known.place == file.place and has_all and len(known.given) == len(profiles):
             self._tries.pop(bot_id, None)
             return
         tried, now = self._tries.get(bot_id), self._now()
@@ -169,16 +182,19 @@ class Delivering:
 
     async def _deliver(self, known: Delivery, profiles: list[Profile], file: File, gateway: Gateway | None) -> Delivery:
         bot_id, wanted = known.bot_id, {profile.id: profile.generation for profile in profiles}
+        lies, marks = self._written.get(bot_id), _marks(profiles)
         error = f"It was not done within {ONE_SECONDS:.0f} s."
         with trio.move_on_after(ONE_SECONDS):
             try:
-                if self._written.get(bot_id) != (file.place, wanted):
+                if lies != (file.place, marks):
                     self._written.pop(bot_id, None)
                     await self._write(file, profiles, set(known.given) - set(wanted))
-                    self._written[bot_id] = (file.place, wanted)
+                    self._written[bot_id] = (file.place, marks)
+                assert self._gateways is not None
+                if bot_id not in self._gateways.ids() and not wanted:
+                    return Delivery(bot_id, file.place)  # it was removed, and its file has nothing of ours any more
                 if gateway is None:
                     raise Conflict("away", "The gateway is not connected. The file is written, and read at its start.")
-                assert self._gateways is not None
                 complaints = await self._gateways.reload_secrets(bot_id)
                 log.info(
                     "%s has been given %s", bot_id, ", ".join(f"{k} ({g})" for k, g in wanted.items()) or "nothing"
@@ -238,22 +254,31 @@ class Delivering:
 
     def _file(self, bot_id: str, gateway: Gateway | None) -> File | None:
         if (path := self._named.get(bot_id)) is not None:
-            if path.name == PROFILES_FILE and gateway is not None and not keeps_files(gateway.version):
-                # It would not start again beside such a file.
+            if path.name == PROFILES_FILE and (gateway is None or not keeps_files(gateway.version)):
+                # A newer one would not start again beside such a file.
                 return None
             return HostFile(path)
         known = self._known.get(bot_id)
-        if gateway is None:
-            old = known is not None and known.place.endswith(PROFILES_FILE)
-        else:
-            old = keeps_files(gateway.version)
-        agent = "main" if gateway is None else gateway.agent_id
-        return self._file_of(bot_id, f"agents/{agent}/agent/{PROFILES_FILE}" if old else SECRETS_FILE)
+        if gateway is None and known is not None and known.place.endswith(PROFILES_FILE):
+            return None  # which version comes back, and of which agent, is seen when it is back
+        if gateway is not None and keeps_files(gateway.version):
+            return self._file_of(bot_id, f"agents/{gateway.agent_id}/agent/{PROFILES_FILE}")
+        return self._file_of(bot_id, SECRETS_FILE)
 
     def _pause(self) -> float:
         now = self._now()
         waits = [(one.next_at - now) / 1000 for one in self._tries.values()]
         return max(0.5, min([LOOK_SECONDS, *waits]))
+
+
+def _marks(profiles: list[Profile]) -> _Marks:
+    return frozenset((one.id, one.generation, one.created_at) for one in profiles)
+
+
+def _had(known: Delivery | None, profile: Profile) -> int | None:
+    if known is None or known.given_at is None or profile.created_at > known.given_at:
+        return None
+    return known.given.get(profile.id)
 
 
 def _no_file(bot_id: str, path: str) -> File | None:

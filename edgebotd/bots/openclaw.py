@@ -357,6 +357,8 @@ class OpenClawConnector:
     async def reload_secrets(self) -> int:
         """Have the gateway read its secrets again; see `gateways.KeepsLogins`."""
         answer = mapping(await self._connected().session.call("secrets.reload", {}))
+        if answer.get("ok") is False:
+            raise ConnectorError(Trouble.UNAVAILABLE, "The gateway could not read its secrets again; its log says why.")
         return integer(answer.get("warningCount")) or 0
 
     async def auth_status(self) -> Mapping[str, Any]:

@@ -43,6 +43,10 @@ class FakeGateways:
     reloads: list[str] = field(default_factory=list)
     wrong: EdgebotdError | None = None
     complaints: int = 0
+    removed: set[str] = field(default_factory=set)
+
+    def ids(self) -> list[str]:
+        return sorted({"claw", "echo"} - self.removed)
 
     def gateway_of(self, bot_id: str) -> tuple[str, str] | None:
         version = self.connected.get(bot_id)
@@ -199,6 +203,32 @@ async def test_another_container_is_given_it_anew_and_a_restart_asks_nobody(auto
             await trio.sleep(15)
             assert gateways.reloads == ["claw"]
             nursery.cancel_scope.cancel()
+
+
+async def test_another_login_of_the_same_name_is_another_one(autojump_clock: MockClock) -> None:
+    async with housed() as house:
+        file = await furnished(house)
+        house.gateways.wrong = Refused("Not now.")
+        await trio.sleep(1)
+        await house.vault.remove("fake:work")
+        await house.vault.add(WORK, Login(access="canary-new", refresh="canary-refresh"), bots=["claw"])
+        await house.settle()
+        assert house.delivering.has("claw", house.vault.get("fake:work")) is None
+        house.gateways.wrong = None
+        await trio.sleep(30)
+        assert file.values["fake:work"] == "canary-new"
+        assert house.delivering.has("claw", house.vault.get("fake:work")) == 1
+
+
+async def test_of_a_bot_that_is_removed_nothing_stays(autojump_clock: MockClock) -> None:
+    async with housed() as house:
+        file = await furnished(house)
+        await trio.sleep(1)
+        house.gateways.connected.clear()
+        house.gateways.removed.add("claw")
+        await house.vault.forget_bot("claw")
+        await house.settle()
+        assert file.values == {} and await house.kept() == {} and house.delivering.of("claw") is None
 
 
 async def test_complaints_of_the_gateway_are_shown(autojump_clock: MockClock) -> None:

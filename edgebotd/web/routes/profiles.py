@@ -219,7 +219,7 @@ class ProfileRoutes:
         rows = []
         for bot_id in self._vault.bots_of(profile.id):
             if (known := self._profiles.delivering.of(bot_id)) is not None:
-                had = known.given.get(profile.id)
+                had = self._profiles.delivering.has(bot_id, profile)
                 rows.append(
                     DeliveredRow(
                         bot_id=bot_id,
