@@ -225,7 +225,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, stopping: trio.Event)
             profile_secret=profiles.secret_of,
         )
     )
-    profiles.delivering.wire(Gateways(registry, database), partial(state_file, docker.containers))
+    profiles.wire(Gateways(registry, database), partial(state_file, docker.containers))
     supervisor = await stack.enter_async_context(open_supervisor(partial(_publish_job, hub), now=wall_clock, rng=rng))
     supervisor.start(_retention(settings, database, hub))
     alerting = make_alerting(

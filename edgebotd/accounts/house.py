@@ -10,13 +10,15 @@ from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 from pydantic import SecretStr
 
+from edgebotd.accounts import delivery, gateway_logins
 from edgebotd.accounts.cipher import Cipher, VaultLocked, load_or_make
-from edgebotd.accounts.delivery import Delivering
+from edgebotd.accounts.delivery import Delivering, FileOf
+from edgebotd.accounts.gateway_logins import GatewayLogins
 from edgebotd.accounts.http import Call, Caller
 from edgebotd.accounts.keeping import Keeping
 from edgebotd.accounts.lanes import Lanes
@@ -40,6 +42,10 @@ KEY_NAME: Final = "vault.key"
 """In the state directory, where the settings name no other."""
 
 
+class Reached(delivery.Gateways, gateway_logins.Gateways, Protocol):
+    """What the bots' floor gives; `bots.gateways.Gateways` in the daemon."""
+
+
 @dataclass(frozen=True)
 class ProviderAccounts:
     """The logins' services. From `open_accounts`, which closes it.
@@ -57,6 +63,7 @@ class ProviderAccounts:
     signing: Signing
     usage: UsageCache
     delivering: Delivering
+    gateway_logins: GatewayLogins
     now: Callable[[], int]
 
     async def secret_of(self, profile_id: str) -> SecretStr:
@@ -77,6 +84,16 @@ class ProviderAccounts:
             raise Conflict("secret_unusable", f"The login '{profile_id}' has run out. Log in again first.")
         return SecretStr(login.access)
 
+    def wire(self, gateways: Reached, file_of: FileOf) -> None:
+        """Say how bots and their files are reached; done once, before the jobs run.
+
+        Args:
+            gateways: the bots' connections.
+            file_of: finds a file in a bot's container.
+        """
+        self.delivering.wire(gateways, file_of)
+        self.gateway_logins.wire(gateways)
+
     @property
     def jobs(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What the supervisor runs, by name; a bug in one of them stops no other."""
@@ -85,6 +102,7 @@ class ProviderAccounts:
             "accounts-refresh": self.refresher.run,
             "accounts-usage": self.usage.run,
             "accounts-delivery": self.delivering.run,
+            "accounts-gateways": self.gateway_logins.run,
         }
 
 
@@ -139,7 +157,19 @@ async def open_accounts(
         signing = Signing(vault, providers, ask, nursery, now)
         keeping, watching = Keeping(vault, providers), Watching(vault)
         delivering = Delivering(vault, database, secret_files, now)
-        yield ProviderAccounts(providers, vault, keeping, watching, lanes, refresher, signing, usage, delivering, now)
+        yield ProviderAccounts(
+            providers,
+            vault,
+            keeping,
+            watching,
+            lanes,
+            refresher,
+            signing,
+            usage,
+            delivering,
+            GatewayLogins(vault, now),
+            now,
+        )
         nursery.cancel_scope.cancel()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 import trio
 
+from edgebotd.protocol.openclaw import FIRST_SCOPES
+from tests.peers.gateway_client import open_client
+from tests.peers.install import OLDER
 from tests.peers.openclaw import REFERRED, Gateway, running_gateway
 from tests.peers.running_daemon import Channel, Daemon, bot, open_daemon, streamed, wait_state
 
-FIRST, SECOND = "sk-canary-first-0001", "sk-canary-second-0002"
+FIRST, SECOND, OWN = "sk-canary-first-0001", "sk-canary-second-0002", "sk-ant-canary-own-0003"
 ONE = f"/api/profiles/{REFERRED}"
 Connected = tuple[Daemon, Channel]
 
@@ -27,6 +31,9 @@ def referring() -> Iterator[Gateway]:
 
 @pytest.fixture
 async def connected(referring: Gateway, tmp_path: Path) -> AsyncIterator[Connected]:
+    async with open_client(referring.url, token=referring.token, scopes=FIRST_SCOPES) as client:
+        # A key of the gateway's own, beside the one that it is given.
+        await client.call("models.authSetApiKey", {"provider": "fakeant", "apiKey": OWN})
     settings = bot(referring.url, referring.token)
     settings += f'\n[accounts]\nsecret_files = {{ claw = "{referring.secrets}" }}\n'
     async with open_daemon(tmp_path, settings) as (daemon, channel):
@@ -69,6 +76,12 @@ async def test_a_key_is_rotated_under_a_running_turn(connected: Connected, refer
     assert set(keys(referring, "turn-one")) >= {FIRST} and keys(referring, "turn-two")[-1] == SECOND
     assert referring.running and referring.pid == boots
 
+    # What the gateway has of its own is shown, and is nothing that is given or refreshed.
+    own = (await daemon.ask("GET", "/api/profiles/fakeant:manual@claw")).json()
+    assert (own["owner"], own["place"], own["bots"], own["type"], own["state"], own["fingerprint"]) == (
+        "gateway", "claw", ["claw"], "api_key", "static", None,
+    )  # fmt: skip
+
     # Taken from the bot, it is taken out of the file.
     assert (await daemon.ask("PUT", f"{ONE}/bots", {"bots": []})).status_code == 200
     with trio.fail_after(60):
@@ -81,4 +94,28 @@ async def test_a_key_is_rotated_under_a_running_turn(connected: Connected, refer
         (await daemon.ask("GET", "/metrics")).text,
         (await daemon.ask("GET", "/api/profiles")).text,
     ]
-    assert not [text for text in seen if FIRST in text or SECOND in text]
+    assert not [text for text in seen if FIRST in text or SECOND in text or OWN in text]
+
+
+@pytest.mark.heavy
+async def test_an_older_gateway_reads_ours_beside_its_own(tmp_path: Path) -> None:
+    own = {"type": "token", "provider": "fakeant", "token": OWN}
+    with running_gateway(OLDER, delay=0.02) as gateway:
+        store = gateway.state / "agents/main/agent/auth-profiles.json"
+        store.parent.mkdir(parents=True, exist_ok=True)
+        store.write_text(json.dumps({"version": 1, "profiles": {"fakeant:own": own}}))
+        settings = bot(gateway.url, gateway.token) + f'\n[accounts]\nsecret_files = {{ claw = "{store}" }}\n'
+        async with open_daemon(tmp_path, settings) as (daemon, channel):
+            await wait_state(channel, "connected")
+            body = {"provider": "fake", "name": "work", "secret": FIRST, "bots": ["claw"]}
+            assert (await daemon.ask("POST", "/api/profiles", body)).status_code == 201
+            for generation, key, text in ((1, FIRST, "turn-first"), (2, SECOND, "turn-second")):
+                if generation == 2:
+                    await daemon.ask("PUT", f"{ONE}/secret", {"secret": SECOND})
+                await given(daemon, generation)
+                sent = await daemon.send(f"[[say well]] {text}", text)
+                assert await channel.ended(sent["runId"]) == "finished"
+                assert keys(gateway, text)[-1] == key
+            kept = json.loads(store.read_text())["profiles"]
+            assert kept["fakeant:own"] == own and set(kept) == {"fakeant:own", "fake:work"}
+            assert gateway.running
