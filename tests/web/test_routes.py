@@ -38,6 +38,7 @@ PARAMETERS = {
     "run_id": "r_none",
     "profile_id": "anthropic:work",
     "login_id": "l_none",
+    "channel_id": "none",
     "sha256": "a" * 64,
     "file...": "main.js",
     "view...": "own",
