@@ -133,3 +133,18 @@ async def test_logins_of_another_program_are_shown_then_imported(autojump_clock:
         broken = await root.post("/api/profiles/import", {**body, "content": SECRET})
         assert broken.json["code"] == "no_store"
         assert not [one for one in (shown, taken, again, watched, broken) if SECRET.encode() in one.body]
+
+
+async def test_administrators_are_told_of_the_providers_and_how_one_logs_in_there(autojump_clock: MockClock) -> None:
+    oauth = {"token_url": "https://a.example/t", "client_id": "c", "device_url": "https://a.example/d"}
+    both = {**oauth, "authorize_url": "https://a.example/a"}
+    usage = {"kind": "codex", "url": "https://a.example/u"}
+    providers = {"both": {"name": "Both", "oauth": both}, "code": {"oauth": oauth, "usage": usage}, "key": {}}
+    async with open_house(Settings.model_validate({"providers": providers})) as house:
+        root, ann = await furnished(house)
+        assert (await root.get("/api/profiles")).json["providers"] == [
+            {"id": "both", "name": "Both", "methods": ["browser", "device"], "usage": False},
+            {"id": "code", "name": "code", "methods": ["device"], "usage": True},
+            {"id": "key", "name": "key", "methods": [], "usage": False},
+        ]
+        assert (await ann.get("/api/profiles")).json["providers"] == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from edgebotd.access import Principal
 from edgebotd.accounts.keeping import AddRequest, ImportAnswer, ImportRequest, Label, SecretRequest
 from edgebotd.accounts.signing import FinishRequest, SignInRequest, SignInState
 from edgebotd.accounts.vault import Note
+from edgebotd.config import ProviderSettings
 from edgebotd.errors import NotFound
 from edgebotd.events import AtMs, BotId, Model
 from edgebotd.people.audit import record
@@ -61,10 +62,23 @@ class ProfileRow(Model):
     changed_at: AtMs | None
 
 
+class ProviderRow(Model):
+    """A provider that the settings name, and what can be done with it."""
+
+    id: str
+    name: str
+    methods: list[Literal["browser", "device"]]
+    """How a person can log in; none where there are API keys and tokens only."""
+    usage: bool
+    """It is asked how much is used."""
+
+
 class ProfileList(Model):
     """By id."""
 
     items: list[ProfileRow]
+    providers: list[ProviderRow]
+    """Those of the settings, for administrators."""
 
 
 class ProfileEdit(Model):
@@ -108,7 +122,11 @@ class ProfileRoutes:
     async def list_profiles(self, call: Call) -> ProfileList:
         """List logins: an administrator all, others those that their bots use."""
         rows = (self._row(profile, call.principal) for profile in self._vault.all())
-        return ProfileList(items=[row for row in rows if row is not None])
+        providers = self._profiles.providers if call.principal.admin else {}
+        return ProfileList(
+            items=[row for row in rows if row is not None],
+            providers=[_provider(name, settings) for name, settings in sorted(providers.items())],
+        )
 
     async def show(self, call: Call) -> ProfileRow:
         """Show a login."""
@@ -240,3 +258,14 @@ class ProfileRoutes:
             record(conn, actor, now, action, profile.id, owner=profile.owner, type=profile.type, **more)
 
         return note
+
+
+def _provider(provider_id: str, settings: ProviderSettings) -> ProviderRow:
+    oauth = settings.oauth
+    methods: list[Literal["browser", "device"]] = []
+    if oauth is not None and oauth.authorize_url is not None:
+        methods.append("browser")
+    if oauth is not None and oauth.device_url is not None:
+        methods.append("device")
+    usage = settings.usage.kind != "none"
+    return ProviderRow(id=provider_id, name=settings.name or provider_id, methods=methods, usage=usage)
