@@ -103,6 +103,8 @@ PAGES: Final = (
     "/admin/{view...}",
     "/operations/{view...}",
     "/account",
+    "/accounts",
+    "/accounts/{view...}",
 )
 """Paths at which the page is: it looks at the path itself, and shows what is there."""
 

@@ -132,6 +132,8 @@ PAGES: Final[dict[str, Looked]] = {
     "search without results": Looked("/chat/echo", "a.conversation", _found("zzzz")),
     "no such conversation": Looked("/chat/echo/c_nothere", "main h1"),
     "no such page": Looked("/chat/a/b/c/d", ".centred"),
+    "accounts": Looked("/accounts", ".acct .empty"),
+    "no such account": Looked("/accounts/none%3Aat-all", ".acct .empty"),
     **{path: Looked(path, ".admin-part h1") for path in ("/admin", "/account")},
     **{f"/admin/{part}": Looked(f"/admin/{part}", ".admin-part h1") for part in ADMIN_PARTS},
 }

@@ -38,6 +38,8 @@ WALKED = {name: looked for name, looked in PAGES.items() if name not in SKIPPED}
     "grants": Looked("/admin/users/ada", ".admin-grant"),
     "adding a user": Looked("/admin/users", ".admin-rows", _press("Add a user")),
     "making a token": Looked("/admin/tokens", ".admin-rows", _press("Make a token")),
+    "adding a key": Looked("/accounts", ".acct .empty", _press("Add a key")),
+    "importing accounts": Looked("/accounts", ".acct .empty", _press("Import")),
     "editing a bot": Looked("/bots/gate/about", ".facts", _press("Edit")),
 }
 ON_A_PHONE = ("dashboard", "conversation", "/admin", "/admin/tokens")

@@ -213,7 +213,16 @@ async def test_the_page_is_at_its_own_paths_only(autojump_clock: MockClock) -> N
         await house.user("ann")
         ann = await house.signed_in("ann")
         index = (await house.client.get("/")).body
-        for path in ("/chat", "/chat/atlas", "/bots/x", "/bots/x/activity", "/admin", "/admin/users", "/account"):
+        for path in (
+            "/chat",
+            "/chat/atlas",
+            "/bots/x",
+            "/bots/x/activity",
+            "/admin",
+            "/admin/users",
+            "/account",
+            "/accounts/a%3Ab",
+        ):
             for client in (house.client, ann):
                 answer = await client.get(path)
                 assert (answer.status, answer.body) == (200, index), path

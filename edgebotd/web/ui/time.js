@@ -13,15 +13,18 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) now.value = Date.now();
 });
 
-/** How long since, in the coarsest unit that still tells: "now", "12 s", "4 min", "3 h", "5 d". @param {number} at */
-export function age(at) {
-  const seconds = Math.max(0, Math.round((now.value - at) / 1000));
+/** A time's length in the coarsest unit that still tells: "now", "12 s", "4 min", "3 h", "5 d". @param {number} ms */
+export function span(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 5) return t("time.now");
   if (seconds < 60) return t("time.seconds", { n: seconds });
   if (seconds < 3600) return t("time.minutes", { n: Math.floor(seconds / 60) });
   if (seconds < 86_400) return t("time.hours", { n: Math.floor(seconds / 3600) });
   return t("time.days", { n: Math.floor(seconds / 86_400) });
 }
+
+/** How long since. @param {number} at */
+export const age = (at) => span(now.value - at);
 
 /** @type {Map<string, Intl.DateTimeFormat>} */
 const formats = new Map();
@@ -42,6 +45,14 @@ export function full(at) {
 /** Hours and minutes. @param {number} at */
 export function clock(at) {
   return format({ hour: "2-digit", minute: "2-digit" }).format(at);
+}
+
+/** A time not far from now: its hour, with the day where that is another one. @param {number} at */
+export function moment(at) {
+  const days = Math.abs(new Date(at).setHours(0, 0, 0, 0) - new Date(now.value).setHours(0, 0, 0, 0)) / 86_400_000;
+  if (days < 0.5) return clock(at);
+  if (days < 6.5) return format({ weekday: "short", hour: "2-digit", minute: "2-digit" }).format(at);
+  return format({ month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" }).format(at);
 }
 
 /** Hours, minutes and seconds. @param {number} at */

@@ -6,6 +6,7 @@ import { bots, me, needsPerson } from "../house.js";
 import { html, signal } from "../lib.js";
 import { Age } from "../parts/age.js";
 import { Mark } from "../parts/state.js";
+import { placeOf } from "../profiles.js";
 import { t } from "../strings.js";
 
 /**
@@ -54,6 +55,12 @@ function ofEngine() {
   return [{ key: "engine", bad: true, node }];
 }
 
+/** Where one sees what an alert of an account is about: its id tells which. @param {string} alertId */
+function accountOf(alertId) {
+  const [kind, provider, name] = alertId.split(":");
+  return kind === "profile" && name !== undefined ? placeOf(`${provider}:${name}`) : null;
+}
+
 /** @returns {Needed[]} */
 function ofAlerts() {
   const all = [...alerts.value.values()].sort((a, b) => RANK[a.severity] - RANK[b.severity] || b.at - a.at);
@@ -61,9 +68,10 @@ function ofAlerts() {
   const said = (/** @type {Alert} */ one) => needsPerson(/** @type {any} */ (bots.value.get(String(one.botId)))) && one.alertId === `bot:${one.botId}:down`;
   return all.filter((one) => !one.botId || (bots.value.has(one.botId) && !said(one))).map((one) => {
     const { alertId, botId, title } = one;
+    const to = botId ? place(botId) : accountOf(alertId);
     const node = html`<${Item} key=${alertId} mark=${MARKS[one.severity]} at=${one.at} text=${one.detail}
-      title=${botId ? html`<a data-row href=${place(botId)}>${title}</a>` : html`<strong>${title}</strong>`}>${botId && html`<${Start} botId=${botId} />
-      <a class="link" href=${place(botId)}>${t("needs.look")}</a>`}<//>`;
+      title=${to ? html`<a data-row href=${to}>${title}</a>` : html`<strong>${title}</strong>`}>${to && html`${botId && html`<${Start} botId=${botId} />`}
+      <a class="link" href=${to}>${t("needs.look")}</a>`}<//>`;
     return { key: alertId, bad: one.severity === "critical", node };
   });
 }

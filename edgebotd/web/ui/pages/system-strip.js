@@ -7,8 +7,10 @@ import { html, useEffect, useState } from "../lib.js";
 import { Age } from "../parts/age.js";
 import { useLoaded } from "../parts/loaded.js";
 import { Mark } from "../parts/state.js";
+import { placeOf, usage } from "../profiles.js";
 import { useSocketEvent } from "../socket.js";
 import { t } from "../strings.js";
+import { now } from "../time.js";
 
 const AGAIN_MS = 30_000;
 
@@ -44,6 +46,17 @@ function EngineWord() {
   return html`<details class="sys-more"><summary><span class="sys">${words}</span></summary><p>${detail}</p></details>`;
 }
 
+/** The account that is used most, and whether the figures of one are old. */
+function AccountWords() {
+  const all = [...usage.value.values()];
+  const windows = all.flatMap((one) => (one.error ? [] : one.windows.filter((window) => !window.resetsAt || window.resetsAt > now.value).map((window) => ({ ...window, name: one.profileId }))));
+  const most = windows.length ? windows.reduce((a, b) => (b.usedPercent > a.usedPercent ? b : a)) : null;
+  const troubled = all.filter((one) => one.error && one.error.kind !== "unsupported").length;
+  return html`${most && html`<span class="sys"><${Mark} state=${most.usedPercent >= 95 ? "error" : most.usedPercent >= 80 ? "disconnected" : "connected"} />
+      <a class="link" href=${placeOf(most.name)}>${t("sys.account", { name: most.name, label: most.label, n: Math.round(most.usedPercent) })}</a></span>`}
+    ${troubled > 0 && html`<span class="sys"><${Mark} state="unknown" /><a class="link" href="/accounts">${t("sys.accounts.trouble", { count: troubled })}</a></span>`}`;
+}
+
 /** @param {{pull: import("../docker.js").Pull}} props */
 function PullWord({ pull }) {
   const { image, bytesDone, bytesTotal } = pull;
@@ -67,6 +80,6 @@ export function SystemStrip() {
     <span class="sys"><span>${t("sys.started")} <${Age} at=${value.startedAt} /></span></span>
     ${value.streams !== null && value.streams !== undefined && html`<span class="sys">${t("sys.streams", { count: value.streams })}</span>`}
     ${me.value?.admin && html`<${EngineWord} />${pulls.value.map((pull) => html`<${PullWord} key=${pull.image} pull=${pull} />`)}`}
-    ${me.value?.admin && html`<${JobWords} jobs=${jobs} />`}
+    ${me.value?.admin && html`<${JobWords} jobs=${jobs} /><${AccountWords} />`}
   </footer>`;
 }

@@ -58,6 +58,7 @@ function places() {
     entries.push({ id: "page-home", group: "pages", label: t("nav.dashboard"), run: go("/") });
     entries.push({ id: "page-chat", group: "pages", label: t("nav.chat"), run: go("/chat") });
     if (me.value?.admin) {
+      entries.push({ id: "page-accounts", group: "pages", label: t("nav.accounts"), run: go("/accounts") });
       entries.push({ id: "page-admin", group: "pages", label: t("nav.admin"), run: go("/admin") });
       for (const part of ADMIN_PARTS) entries.push({ id: `page-${part}`, group: "pages", label: t(`admin.${part}`), note: t("nav.admin"), run: go(`/admin/${part}`) });
     }

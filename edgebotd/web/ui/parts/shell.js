@@ -18,6 +18,7 @@ const BotPage = lazy(async () => (await import("../pages/bot.js")).BotPage, { li
 const ChatPage = lazy(async () => (await import("../pages/chat.js")).ChatPage, { likely: true });
 const Palette = lazy(async () => (await import("./palette.js")).Palette, { likely: true, waiting: null });
 const OperationsPage = lazy(async () => (await import("../pages/operations.js")).OperationsPage);
+const AccountsPage = lazy(async () => (await import("../pages/accounts.js")).AccountsPage);
 const AdminPage = lazy(async () => (await import("../pages/admin.js")).AdminPage);
 
 /**
@@ -43,6 +44,7 @@ function view(path) {
     const found = match("/bots/:id", path) ?? match("/bots/:id/:tab", path);
     if (path === "/") return { content: html`<${Dashboard} />`, title: t("nav.dashboard") };
     if (found) return { content: html`<${BotPage} key=${found.id} botId=${found.id} tab=${found.tab ?? "chat"} />`, title: name(found.id), fill: true };
+    if (path === "/accounts" || path.startsWith("/accounts/")) return { content: html`<${AccountsPage} path=${path} />`, title: t("nav.accounts") };
     if (path === "/admin" || path.startsWith("/admin/")) return { content: html`<${AdminPage} path=${path} />`, title: t("nav.admin") };
     if (path.startsWith("/operations/")) return { content: html`<${OperationsPage} path=${path} />`, title: t("admin.operations") };
     if (path === "/account") return { content: html`<${AdminPage} path=${path} />`, title: t("nav.account") };
@@ -64,6 +66,7 @@ function Navigation() {
   return html`<nav aria-label=${t("nav.main")}>
     <${Tab} to="/" icon="bots" inside=${["/bots"]}>${t("nav.dashboard")}<//>
     <${Tab} to="/chat" icon="chat" inside=${["/chat"]}>${t("nav.chat")}${unread > 0 && html` <span class="count">${unread}<span class="visually-hidden"> ${t("nav.unread")}</span></span>`}<//>
+    ${me.value?.admin && html`<${Tab} to="/accounts" icon="key" inside=${["/accounts"]}>${t("nav.accounts")}<//>`}
     ${me.value?.admin && html`<${Tab} to="/admin" icon="gear" inside=${["/admin", "/operations"]}>${t("nav.admin")}<//>`}
   </nav>`;
 }

@@ -1,5 +1,6 @@
 // German. One file for each part of the page.
 
+import accounts from "./de/accounts.js";
 import admin from "./de/admin.js";
 import chat from "./de/chat.js";
 import container from "./de/container.js";
@@ -7,4 +8,4 @@ import pages from "./de/pages.js";
 import shell from "./de/shell.js";
 import work from "./de/work.js";
 
-export default { ...shell, ...pages, ...container, ...chat, ...admin, ...work };
+export default { ...accounts, ...shell, ...pages, ...container, ...chat, ...admin, ...work };

@@ -1,18 +1,10 @@
 // A small line of events per second over the last five minutes.
 
 import { html, useEffect, useRef, useState } from "../../lib.js";
+import { colourOf, drawing } from "../../parts/drawing.js";
 import { t } from "../../strings.js";
 
 const HEIGHT = 64;
-
-/** Take the drawing library and its stylesheet only where it is looked at. */
-async function drawing() {
-  const href = new URL("../../vendor/uplot.css", import.meta.url).href;
-  if (!document.querySelector(`link[href="${href}"]`)) {
-    document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
-  }
-  return (await import("../../vendor/uplot.js")).default;
-}
 
 /** @param {{tail: import("./tail.js").Tail}} props */
 export function Rate({ tail }) {
@@ -24,8 +16,6 @@ export function Rate({ tail }) {
     let plot = null;
     let gone = false;
     const host = /** @type {HTMLDivElement} */ (element.current);
-    // A canvas knows no custom properties; what the stylesheet makes of them, it does.
-    const colour = (/** @type {string} */ name) => () => getComputedStyle(/** @type {Element} */ (host.querySelector(name))).color;
 
     function update() {
       if (document.hidden) return;
@@ -40,7 +30,7 @@ export function Rate({ tail }) {
         width: host.clientWidth, height: HEIGHT, legend: { show: false }, cursor: { show: false }, padding: [4, 0, 0, 0],
         scales: { y: { range: (_, __, most) => [0, Math.max(1, most)] } },
         axes: [{ show: false }, { show: false }],
-        series: [{}, { stroke: colour(".admin-rate-line"), width: 1.5, points: { show: false } }],
+        series: [{}, { stroke: colourOf(host, ".admin-rate-line"), width: 1.5, points: { show: false } }],
       }, tail.rate(Date.now()), host);
       // What is drawn is said in words beside it.
       plot.root.setAttribute("aria-hidden", "true");
