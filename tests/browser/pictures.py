@@ -11,14 +11,17 @@ import sqlite3
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from edgebotd.events import Conversation, Message, TextPart
 from edgebotd.store import conversations, messages
 from tests.browser.conftest import ARGUMENTS
+from tests.browser.fresh import PASSWORD, Fresh
 from tests.browser.house import DESK, PHONE, Demo, wait_live
+from tests.browser.provider import HOUR, Provider, open_provider
 from tests.browser.talk import fill_store, id_of
 
 FOLDER = Path(__file__).parent.parent.parent / "docs" / "pictures"
@@ -102,6 +105,42 @@ def take(page: Page, demo: Demo, path: str, ready: str, name: str) -> None:
     page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
 
 
+def furnish_accounts(fresh: Fresh, providers: dict[str, Provider]) -> None:
+    """Log in at some providers, and add a key; one of them tells nothing of its use at present."""
+    fresh.run("user", "add", "admin", "--admin", text=f"{PASSWORD}\n")
+    for bot_id, name in (("atlas", "Atlas"), ("iris", "Iris")):
+        fresh.run("bots", "connect", bot_id, "--kind", "echo", "--name", name)
+    for provider_id, bot_id in (("anthropic", "atlas"), ("openai", "iris"), ("gemini", "iris")):
+        providers[provider_id].agreed = True
+        fresh.run("accounts", "login", provider_id, "--name", "work", "--device")
+        fresh.run("accounts", "bots", f"{provider_id}:work", bot_id)
+    fresh.run("accounts", "add", "openrouter:spare", text="a-key-that-is-none-and-long-enough\n")
+
+
+def take_accounts(playwright: Playwright, program: str) -> None:
+    """Take the picture of the accounts."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        providers = {name: stack.enter_context(open_provider()) for name in ("anthropic", "openai", "gemini")}
+        providers["anthropic"].windows = {"five": (92.0, 1.2 * HOUR), "week": (48.0, 60 * HOUR)}
+        providers["gemini"].usage_status = 429
+        names = {"anthropic": "Anthropic", "openai": "OpenAI", "gemini": "Google"}
+        more = "".join(providers[one].settings(one, name) for one, name in names.items())
+        fresh = Fresh(Path(folder), built_in=False, more=more)
+        stack.callback(fresh.program.close)
+        furnish_accounts(fresh, providers)
+        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        stack.callback(browser.close)
+        page = browser.new_context(viewport={"width": 1280, "height": 560}, color_scheme="light").new_page()
+        page.goto(f"{fresh.origin}/accounts")
+        page.get_by_label("User").fill("admin")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        page.locator(".acct-window").nth(3).wait_for()
+        page.wait_for_timeout(500)
+        page.screenshot(path=FOLDER / "accounts-light.png", animations="disabled")
+
+
 def main() -> int:
     """Take all pictures."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
@@ -127,6 +166,8 @@ def main() -> int:
             finally:
                 browser.close()
                 demo.stop()
+    with sync_playwright() as playwright:
+        take_accounts(playwright, program)
     return 0
 
 
