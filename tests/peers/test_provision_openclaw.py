@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from tests.peers.engine import DockerEngine
@@ -132,3 +133,42 @@ async def test_a_real_gateway_is_made_over_a_crash_talked_with_made_anew_and_tak
             assert json.loads(engine.api("GET", "/volumes"))["Volumes"] in (None, [])
             assert (await daemon.ask("GET", "/api/bots")).json()["items"] == []
             assert not (tmp_path / "state/bots/claw").exists()
+
+
+@pytest.mark.heavy  # a minute: a gateway starts for the second time
+async def test_with_the_hosts_network_it_listens_on_loopback_at_a_port_of_its_own(
+    breakable_engine: DockerEngine, tmp_path: Path
+) -> None:
+    engine = breakable_engine
+    try:
+        await trio.to_thread.run_sync(provide, engine, CURRENT)
+    except PeerUnavailable as error:
+        require_or_skip(str(error))
+    key = tmp_path / "fake.key"
+    key.touch(0o600)
+    key.write_text(SECRET)
+    toml = DOCKER.format(socket=engine.socket, image=reference(), folder=tmp_path) + 'host_network = ["claw"]\n'
+    with running_model(delay=0.02, engine=engine) as model:
+        async with open_daemon(tmp_path, toml, enter=engine.enter) as (daemon, channel):
+            refused = await daemon.ask("POST", "/api/bots", {"id": "other", "network": "host"}, check=False)
+            assert (refused.status_code, refused.json()["code"]) == (409, "host_network")
+            begun = (await daemon.ask("POST", "/api/bots", {**request(model), "network": "host"})).json()
+            made = await done(daemon, channel, begun["id"])
+            assert made["state"] == "succeeded", log_of(made)
+            await wait_state(channel, "connected")
+            assert await talk(daemon, channel, "beside you", "host-1") == "beside you"
+            (inspected,) = [json.loads(engine.api("GET", "/containers/edgebotd-claw/json"))]
+            assert inspected["HostConfig"]["NetworkMode"] == "host"
+            listens = await trio.to_thread.run_sync(engine.shell, "edgebotd-claw", "cat /proc/net/tcp")
+            port = (await daemon.bot())["url"].rpartition(":")[2]
+            assert f"0100007F:{int(port):04X}" in listens and f"00000000:{int(port):04X}" not in listens
+            await channel.until(lambda _: _health(channel) == "healthy", 240)
+
+
+def _health(channel: Channel) -> str | None:
+    """Return what the container's own check says of it, as it was told last."""
+    for event in reversed(channel.of("docker:status")):
+        for one in event["containers"]:
+            if one["botId"] == "claw":
+                return str(one.get("health"))
+    return None
