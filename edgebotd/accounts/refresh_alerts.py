@@ -1,17 +1,12 @@
-"""Tells when a login needs a person, and when it is mended: each once."""
+"""Tells when a login needs a person to log in, and when it has had one: each once.
+
+That refreshes keep failing is told by `alerting`, whose settings say how often is too often.
+"""
 
 from __future__ import annotations
 
-from typing import Final, Literal
-
 from edgebotd.events import Alert
 from edgebotd.store.profiles import Profile
-
-FAILURES: Final = 3
-"""In a row, until somebody is told; the first ones mend themselves."""
-_KINDS: Final = ("login", "refresh")
-
-Kind = Literal["login", "refresh"]
 
 
 class RefreshAlerts:
@@ -22,67 +17,42 @@ class RefreshAlerts:
 
     def load(self, alerts: list[Alert]) -> None:
         """Learn what is open."""
-        self._open = {alert.alert_id for alert in alerts if _subject(alert.alert_id) is not None}
+        self._open = {subject for alert in alerts if (subject := _subject(alert.alert_id)) is not None}
 
     def subjects(self) -> set[str]:
         """Return the logins of which one is open."""
-        return {subject for alert_id in self._open if (subject := _subject(alert_id)) is not None}
+        return set(self._open)
 
     def changes(self, profile_id: str, profile: Profile | None, now: int) -> list[Alert]:
         """Return what is to be told of a login as it is now, None for one that was removed."""
-        wanted = None if profile is None else _wanted(profile, now)
-        told = []
-        for kind in _KINDS:
-            alert_id = f"profile:{profile_id}:{kind}"
-            if wanted is not None and wanted[0] == kind:
-                if alert_id not in self._open:
-                    told.append(_opened(alert_id, profile_id, kind, wanted[1], now))
-            elif alert_id in self._open:
-                told.append(_resolved(alert_id, profile_id, kind, now))
-        return told
+        if profile is not None and profile.state == "needs_login":
+            return [] if profile_id in self._open else [_opened(profile, now)]
+        return [_resolved(profile_id, now)] if profile_id in self._open else []
 
     def told(self, alerts: list[Alert]) -> None:
         """Remember what was stored."""
         for alert in alerts:
-            (self._open.add if alert.state == "open" else self._open.discard)(alert.alert_id)
+            if (subject := _subject(alert.alert_id)) is not None:
+                (self._open.add if alert.state == "open" else self._open.discard)(subject)
 
 
-def _wanted(profile: Profile, now: int) -> tuple[str, str | None] | None:
-    ended = profile.expires_at is not None and profile.expires_at <= now
-    if profile.state == "needs_login":
-        return "login", profile.reason
-    if profile.state == "misconfigured":
-        return "refresh", profile.reason
-    if profile.state in ("backoff", "uncertain", "refreshing") and (
-        profile.attempts >= FAILURES or (ended and profile.attempts > 0)
-    ):
-        return "refresh", profile.reason
-    return None
-
-
-def _opened(alert_id: str, profile_id: str, kind: str, reason: str | None, now: int) -> Alert:
-    if kind == "login":
-        title = f"The login {profile_id} needs a new login"
-        todo = f"Log in again: edgebotd accounts login {profile_id.partition(':')[0]}."
-    else:
-        title = f"The token of {profile_id} is not refreshed"
-        todo = "It is tried again by itself, or after a change of the provider's settings."
+def _opened(profile: Profile, now: int) -> Alert:
+    todo = f"Log in again: edgebotd accounts login {profile.provider}."
     return Alert(
-        alert_id=alert_id,
-        severity="critical" if kind == "login" else "warning",
+        alert_id=f"profile:{profile.id}:login",
+        severity="critical",
         state="open",
-        title=title,
-        detail=" ".join(filter(None, (reason, todo))),
+        title=f"The login {profile.id} needs a new login",
+        detail=" ".join(filter(None, (profile.reason, todo))),
         at=now,
     )
 
 
-def _resolved(alert_id: str, profile_id: str, kind: str, now: int) -> Alert:
-    title = f"{profile_id} is logged in again" if kind == "login" else f"The token of {profile_id} is refreshed again"
-    return Alert(alert_id=alert_id, severity="info", state="resolved", title=title, at=now)
+def _resolved(profile_id: str, now: int) -> Alert:
+    title = f"{profile_id} is logged in again"
+    return Alert(alert_id=f"profile:{profile_id}:login", severity="info", state="resolved", title=title, at=now)
 
 
 def _subject(alert_id: str) -> str | None:
-    kind, _, rest = alert_id.partition(":")
-    subject, _, what = rest.rpartition(":")
-    return subject if kind == "profile" and what in _KINDS and subject else None
+    subject = alert_id.removeprefix("profile:").removesuffix(":login")
+    return subject if subject and alert_id == f"profile:{subject}:login" else None
