@@ -156,6 +156,8 @@ class UsageWindowSettings(Section):
 
     @override
     def contradictions(self) -> Iterator[Contradiction]:
+        if self.id in ("login", "refresh"):
+            yield "id", "is taken: alerts about a login itself have this name"
         ways = [key for key in ("percent", "fraction", "used", "remaining") if getattr(self, key) is not None]
         if len(ways) != 1:
             yield "id", "needs exactly one of percent, fraction, used, remaining"

@@ -133,3 +133,11 @@ def test_a_variable_says_that_providers_are_of_the_file(file: Path) -> None:
         "EDGEBOTD_PROVIDERS__P__NAME: providers are set in the file only: [providers.<id>]",
     ]
     assert load(None, {**HOME, "EDGEBOTD_ACCOUNTS__KEY_FILE": "/k"}, search=False).accounts.key_file == Path("/k")
+
+
+@pytest.mark.parametrize("name", ["login", "refresh"])
+def test_a_window_has_no_name_of_an_alert_about_the_login_itself(file: Path, name: str) -> None:
+    window = f'[[providers.p.usage.windows]]\nid = "{name}"\npercent = "a"\n'
+    file.write_text(f'[providers.p.usage]\nkind = "json"\nurl = "https://p.example/"\n{window}')
+    with pytest.raises(ConfigError, match="is taken"):
+        load(file, HOME)
