@@ -44,8 +44,8 @@ def now() -> int:
     return NOW + round(trio.current_time() * 1000)
 
 
-def settings(kind: str = "json", interval: float = 300.0) -> dict[str, ProviderSettings]:
-    usage: dict[str, Any] = {"kind": kind, "url": "https://acme.example/usage", "interval_seconds": interval}
+def settings(kind: str = "json", interval: float = 300.0, path: str = "usage") -> dict[str, ProviderSettings]:
+    usage: dict[str, Any] = {"kind": kind, "url": f"https://acme.example/{path}", "interval_seconds": interval}
     if kind == "json":
         usage["windows"] = [{"id": "w", "percent": "used", "resets_at": "at", "seconds": 18000.0}]
     return {"acme": ProviderSettings.model_validate({"usage": usage})}
@@ -114,12 +114,14 @@ class House:
         return changed
 
     @asynccontextmanager
-    async def cache(self, kind: str = "json", interval: float = 300.0) -> AsyncIterator[UsageCache]:
+    async def cache(
+        self, kind: str = "json", interval: float = 300.0, path: str = "usage"
+    ) -> AsyncIterator[UsageCache]:
         """Run a life of the job."""
         cache = UsageCache(
             self.vault,
             self.database,
-            settings(kind, interval),
+            settings(kind, interval, path),
             self.provider.call,
             self.lanes,
             publish=self.told.append,
@@ -261,6 +263,40 @@ async def test_401_is_told_to_the_refresher_once_and_nobody_asks_until_it_has_re
         assert cache.of(ID).error is None and cache.of(ID).windows
         # The account is the same, so its figures were there all the time.
         assert all(event.windows for event in it.told)
+
+
+async def test_a_provider_that_refuses_each_new_token_has_the_login_refreshed_once(autojump_clock: MockClock) -> None:
+    async with house() as it, it.cache() as cache:
+        it.provider.faults.extend([401] * 3)
+        await it.add()
+        await trio.sleep(1)
+        for number in range(2, 12):
+            await it.change(f"new-{number}", renewed=True)
+            await trio.sleep(3 * MINUTE)
+        assert it.rejected == [(ID, 1)]
+        assert len(it.provider.asked) == 2, "with the first token, and with the one that came of it"
+        assert cache.of(ID).error is not None
+        await trio.sleep(8 * HOUR)
+        assert cache.of(ID).error is None, "in the end it is asked again by itself"
+        assert it.rejected == [(ID, 1)]
+
+
+@pytest.mark.parametrize(("fault", "asked"), [(403, 2), (404, 2), (429, 1)])
+async def test_other_settings_are_tried_at_the_next_start_but_for_a_pause_that_was_asked_for(
+    autojump_clock: MockClock, fault: int, asked: int
+) -> None:
+    async with house() as it:
+        async with it.cache(path="wrong"):
+            it.provider.faults.append(fault)
+            await it.add()
+            await trio.sleep(61)
+        async with it.cache(path="wrong", interval=200.0):
+            await trio.sleep(61)
+            assert len(it.provider.asked) == 1, "nothing has changed"
+        async with it.cache() as cache:
+            await trio.sleep(2)
+            assert len(it.provider.asked) == asked
+            assert (cache.of(ID).error is None) == (asked == 2)
 
 
 async def test_a_login_that_is_not_well_is_not_asked_about(autojump_clock: MockClock) -> None:

@@ -7,6 +7,7 @@ lies in memory and in the store; a start goes on with both the figures and the p
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
@@ -144,7 +145,9 @@ class UsageCache:
         for row in await self._database.read(rows.all_usage):
             self._records[row.profile_id] = Record.of_row(row)
         for profile in self._vault.all():
-            record = self._record(profile)
+            record, pace = self._record(profile), self._pace(profile)
+            if pace is not None:
+                record.mended(self._settings_of(profile), self._now(), pace.floor)
             if record.good is not None:
                 await self._foresee(record, record.good.windows)
             self._tell(profile.id)
@@ -224,10 +227,11 @@ class UsageCache:
         elif outcome.kind == "auth" and present.generation != profile.generation:
             record.next_at = now + pace.floor
         else:
-            record.fail(outcome, profile.generation, now)
+            record.fail(outcome, profile.generation, now, self._settings_of(profile))
             record.next_at = after_trouble(pace, outcome, record.failures, now, self._rng)
             log.info("usage of %s: %s (status %s)", profile.id, outcome.kind, outcome.status)
-            if outcome.kind == "auth":
+            if outcome.kind == "auth" and record.failures == 1:
+                # The next token is refused too where it is not the token's fault, and each refresh spends one.
                 self._rejected(profile.id, profile.generation)
         await self._keep(record, points)
         self._tell(profile.id)
@@ -307,6 +311,15 @@ class UsageCache:
             self._wake.set()
         made = self._records[profile.id] = Record.begin(profile)
         return made
+
+    def _settings_of(self, profile: Profile) -> str:
+        """Return what stands for the settings by which a profile is asked about."""
+        settings = self._providers.get(profile.provider)
+        if profile.owner == "gateway" or settings is None:
+            return ""
+        # How often is not what was wrong. A digest, as a header may hold a secret.
+        told = settings.usage.model_dump_json(exclude={"interval_seconds", "floor_seconds"})
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def _pace(self, profile: Profile) -> Pace | None:
         """Return how often to ask about a profile, None where nobody can be asked."""

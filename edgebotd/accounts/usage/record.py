@@ -31,13 +31,19 @@ _STATES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What is wrong since the last good answer; `generation` is of the login that it was said to."""
+    """What is wrong since the last good answer.
+
+    Attributes:
+        generation: of the login that it was said to.
+        settings: stands for those that it was asked with.
+    """
 
     kind: UsageErrorKind
     detail: str
     since_at: int
     generation: int
     status: int | None = None
+    settings: str = ""
 
 
 _USAGE: Final = TypeAdapter(Usage)
@@ -134,9 +140,13 @@ class Record:
         moved = self.generation != profile.generation
         self.fingerprint, self.generation = profile.fingerprint, profile.generation
         self.login_generation, self.account_id = profile.login_generation, profile.account_id
-        if moved and self.failure is not None and self.failure.kind in ("auth", "rate_limited"):
+        if moved and self.failure is not None and self._may_be_over(self.failure.kind):
             soon = max(now, (self.asked_at or 0) + floor)
             self.next_at = soon if self.next_at is None else min(self.next_at, soon)
+
+    def _may_be_over(self, kind: UsageErrorKind) -> bool:
+        # A second token that is refused as the first one was says that it is not the token.
+        return kind == "rate_limited" or (kind == "auth" and self.failures == 1)
 
     def take(self, usage: Usage, now: int) -> list[Point]:
         """Take over a good answer; returns the points of history that it makes."""
@@ -146,13 +156,18 @@ class Record:
         self.kept |= {point.window_id: point for point in new}
         return new
 
-    def fail(self, trouble: Trouble, generation: int, now: int) -> None:
+    def mended(self, settings: str, now: int, floor: int) -> None:
+        """Hear at a start what the settings are: what others led to says nothing of these, but for a pause."""
+        if self.failure is not None and self.failure.kind != "rate_limited" and self.failure.settings != settings:
+            self.failures, self.next_at = 0, max(now, (self.asked_at or 0) + floor)
+
+    def fail(self, trouble: Trouble, generation: int, now: int, settings: str = "") -> None:
         """Take over a failure; what was good stays."""
         before = self.failure
         again = before is not None and before.kind == trouble.kind
         self.failures = self.failures + 1 if again else 1
         since_at = now if before is None else before.since_at
-        self.failure = Failure(trouble.kind, trouble.detail, since_at, generation, trouble.status)
+        self.failure = Failure(trouble.kind, trouble.detail, since_at, generation, trouble.status, settings)
 
     def event(self, profile: Profile, bot_ids: tuple[str, ...], now: int) -> AuthProfileUsage:
         """Return what is told of it."""
