@@ -37,7 +37,9 @@ class RefreshAlerts:
 
 
 def _opened(profile: Profile, now: int) -> Alert:
-    todo = f"Log in again: edgebotd accounts login {profile.provider}."
+    _, _, name = profile.id.partition(":")
+    which = "" if name == "default" else f" --name {name}"
+    todo = f"Log in again: edgebotd accounts login {profile.provider}{which}."
     return Alert(
         alert_id=f"profile:{profile.id}:login",
         severity="critical",

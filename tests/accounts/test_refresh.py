@@ -11,10 +11,12 @@ import trio
 from trio.testing import MockClock
 
 from edgebotd.accounts.http import Answer
+from edgebotd.accounts.refresh_alerts import RefreshAlerts
 from edgebotd.accounts.schedule import BACKOFF_CAP_MS, BACKOFF_MS, LAST_TRY_MS
 from edgebotd.config import ProviderSettings
 from edgebotd.errors import Conflict, Problem
 from edgebotd.store.database import open_database
+from edgebotd.store.profiles import Profile
 from tests.accounts.provider import ID, START, TTL_S, FakeProvider, clock, oauth, open_desk, until
 
 LEAD_MS = TTL_S * 100
@@ -165,6 +167,16 @@ async def test_where_a_token_serves_for_ever_a_lost_answer_is_no_doubt(autojump_
         await desk.add(acme.login())
         await until(lambda: desk.profile.generation == 2)
         assert await desk.outcomes() == ["backoff", "refreshed"]
+
+
+@pytest.mark.parametrize(
+    ("profile_id", "command"),
+    [("acme:default", "accounts login acme."), ("acme:work", "accounts login acme --name work.")],
+)
+def test_what_needs_a_login_is_told_with_the_command_that_mends_this_one(profile_id: str, command: str) -> None:
+    dead = Profile(profile_id, "acme", "oauth", state="needs_login", reason="It is over.")
+    (alert,) = RefreshAlerts().changes(profile_id, dead, 1)
+    assert alert.detail is not None and alert.detail.endswith(command)
 
 
 async def test_a_revoked_login_is_over_until_a_person_logs_in(autojump_clock: MockClock) -> None:
