@@ -241,8 +241,7 @@ def login(target: Target, provider: str, name: str, device: bool, paste: bool) -
             click.echo(f"The code is {clean(begun['userCode'])}.")
         if begun["method"] == "browser" and (paste or not begun["landsHere"]):
             # Not an argument: others could read it in the list of processes while it is good.
-            address = click.prompt("The address that the browser landed on", hide_input=True)
-            begun = client.post(f"{one}/finish", {"address": address})
+            begun = client.post(f"{one}/finish", {"address": _landed()})
         while begun["state"] == "waiting":
             time.sleep(2)
             begun = client.get(one)
@@ -360,6 +359,13 @@ def _secret(file: IO[str] | None) -> str:
     if not sys.stdin.isatty():
         return sys.stdin.read().strip("\r\n")
     return str(click.prompt("Key or token", hide_input=True, err=True))
+
+
+def _landed() -> str:
+    """Return the address that a person pastes, without echo; the next line of standard input if that is no terminal."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    return str(click.prompt("The address that the browser landed on", hide_input=True, err=True))
 
 
 def _ends(days: int | None) -> int | None:

@@ -183,6 +183,7 @@ def test_logs_in_by_pasting_by_device_and_refreshes(command: Command, script: Sc
     done = command("accounts", "login", "acme", "--paste", input="http://127.0.0.1/callback?code=canary-1\n")
     assert done.exit_code == 0 and done.stdout.endswith("acme:default is logged in.\n"), done.output
     assert "https://acme.test/a\N{REPLACEMENT CHARACTER}" in done.stdout and "canary" not in done.output
+    assert done.stderr == "", "nobody sits there: no prompt, and no warning of Python's that it may be echoed"
     device = {**begun, "method": "device", "userCode": "AB-CD", "state": "failed", "reason": "It was not agreed to."}
     script.answers["POST", "/api/profiles/login"] = (201, device)
     failed = command("accounts", "login", "acme", "--device")
