@@ -134,9 +134,13 @@ class Signing:
         method = request.method or ("browser" if oauth is not None and oauth.authorize_url else "device")
         address = None if oauth is None else oauth.authorize_url if method == "browser" else oauth.device_url
         if oauth is None or address is None:
-            key = "authorize_url" if method == "browser" else "device_url"
-            missing = f"[providers.{request.provider}.oauth] {key}"
-            raise Conflict("no_such_login", f"The settings name no way to log in so at {request.provider}: {missing}.")
+            keys = {"browser": "authorize_url", "device": "device_url", None: "authorize_url or device_url"}
+            missing = f"[providers.{request.provider}.oauth] needs {keys[request.method]}"
+            raise Conflict(
+                "no_such_login",
+                f"The settings name no such way to log in at {request.provider}: {missing}. A login by API key is made "
+                f"with `edgebotd accounts add {request.provider}:{request.name}`.",
+            )
         profile_id = f"{request.provider}:{request.name}"
         self._check_name(profile_id)
         self._forget_old()

@@ -83,7 +83,10 @@ def add(conn: sqlite3.Connection, profile: Profile, sealed: bytes | None) -> Non
         Conflict: the id is taken.
     """
     if get(conn, profile.id) is not None:
-        detail = f"There is a login '{profile.id}' already. Log in again to change it, or choose another name."
+        detail = (
+            f"There is a login '{profile.id}' already. Log in again or give it another secret to change it "
+            "(`edgebotd accounts login`, `edgebotd accounts secret`), or choose another name."
+        )
         raise Conflict("profile_exists", detail)
     marks = ", ".join("?" * len(_NAMES))
     conn.execute(f"INSERT INTO profiles ({_COLUMNS}) VALUES ({marks})", _values(profile))

@@ -182,7 +182,9 @@ async def test_a_device_that_is_refused(autojump_clock: MockClock, error: str) -
 async def test_what_cannot_be_begun(autojump_clock: MockClock) -> None:
     acme = Acme(deque([NotSent("acme could not be reached."), (404, {})]))
     async with signing_at(acme) as (signing, desk):
-        with pytest.raises(Conflict, match="settings name no way"):
+        with pytest.raises(
+            Conflict, match=r"bare.oauth\] needs authorize_url or device_url.*accounts add bare:default"
+        ):
             await signing.begin(SignInRequest(provider="bare"), "ann")
         for _ in range(2):
             with pytest.raises(Problem):
