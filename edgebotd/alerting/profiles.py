@@ -133,14 +133,20 @@ class RefreshRule:
         expired = failing and profile.expires_at is not None and profile.expires_at <= self._now()
         if expired:
             title = f"{profile.id} cannot be refreshed and has expired"
-            await self._board.raise_alert(alert_id, "critical", title, profile.reason)
+            await self._board.raise_alert(alert_id, "critical", title, _detail(profile))
         elif failing and (profile.attempts >= self._attempts or profile.state == "misconfigured"):
             title = f"{profile.id} cannot be refreshed; its token is still good"
-            await self._board.raise_alert(alert_id, "warning", title, profile.reason)
+            await self._board.raise_alert(alert_id, "warning", title, _detail(profile))
         elif not failing:
             needs = profile.state == "needs_login"
             words = "needs a login now" if needs else "is refreshed again"
             await self._board.resolve(alert_id, f"{profile.id} {words}")
+
+
+def _detail(profile: Profile) -> str:
+    wrong = profile.state == "misconfigured"
+    todo = "Change the provider's settings and restart." if wrong else "It is tried again by itself."
+    return " ".join(filter(None, (profile.reason, todo)))
 
 
 def _all(conn: sqlite3.Connection) -> list[Profile]:

@@ -210,7 +210,8 @@ async def test_a_refresh_that_keeps_failing(autojump_clock: MockClock, end: str)
         assert await rounds(house, 10) == {}
         await change(house, replace(failing, attempts=3))
         assert await rounds(house, 10) == {key: "warning"}
-        assert (await house.open())[key].detail == "The provider answers with the status 503."
+        said = "The provider answers with the status 503. It is tried again by itself."
+        assert (await house.open())[key].detail == said
         # While it tries it is no better.
         await change(house, replace(failing, state="refreshing", attempts=3))
         assert await rounds(house, 3600) == {key: "critical"}
