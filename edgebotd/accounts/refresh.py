@@ -213,7 +213,7 @@ class Refresher:
             async with trio.open_nursery() as nursery:
                 while True:
                     self._start_due(nursery)
-                    await self._refreshing.tell_mended(self._busy)
+                    await self._refreshing.tell_changed(self._busy)
                     await self._sleep()
         finally:
             self.leading = False

@@ -37,17 +37,26 @@ class RefreshAlerts:
 
 
 def _opened(profile: Profile, now: int) -> Alert:
-    _, _, name = profile.id.partition(":")
-    which = "" if name == "default" else f" --name {name}"
-    todo = f"Log in again: edgebotd accounts login {profile.provider}{which}."
     return Alert(
         alert_id=f"profile:{profile.id}:login",
         severity="critical",
         state="open",
         title=f"The login {profile.id} needs a new login",
-        detail=" ".join(filter(None, (profile.reason, todo))),
+        detail=" ".join(filter(None, (profile.reason, _todo(profile)))),
         at=now,
     )
+
+
+def _todo(profile: Profile) -> str:
+    if profile.owner == "external":
+        return "Log in again in the program that refreshes it; edgebotd sees that by itself."
+    if profile.owner == "gateway":
+        return "Log in again at the bot's gateway."
+    if profile.type != "oauth":
+        return f"Give it its secret anew: edgebotd accounts secret {profile.id}."
+    provider, _, name = profile.id.partition(":")
+    which = "" if name == "default" else f" --name {name}"
+    return f"Log in again: edgebotd accounts login {provider}{which}."
 
 
 def _resolved(profile_id: str, now: int) -> Alert:

@@ -234,13 +234,13 @@ class Refreshing:
         level = logging.INFO if profile.state == "fresh" else logging.WARNING
         log.log(level, "refreshed %s: %s", profile_id, profile.reason or "its token is fresh", extra=fields)
 
-    async def tell_mended(self, busy: set[str]) -> None:
-        """Resolve alerts of logins that a person has mended, or removed."""
+    async def tell_changed(self, busy: set[str]) -> None:
+        """Tell of logins that are over, or well again, without a refresh: by a person, or by their own program."""
         known = {profile.id: profile for profile in self._vault.all()}
-        for profile_id in sorted(self.alerts.subjects() - busy):
-            told = self.alerts.changes(profile_id, known.get(profile_id), self._now())
-            if mended := [alert for alert in told if alert.state == "resolved"]:
-                await self._emit(mended)
+        over = {profile.id for profile in known.values() if profile.state == "needs_login"}
+        for profile_id in sorted((self.alerts.subjects() | over) - busy):
+            if told := self.alerts.changes(profile_id, known.get(profile_id), self._now()):
+                await self._emit(told)
 
     async def _emit(self, told: list[Alert]) -> None:
         def write(tx: Transaction) -> None:

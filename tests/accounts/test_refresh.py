@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 import trio
@@ -15,6 +16,7 @@ from edgebotd.accounts.refresh_alerts import RefreshAlerts
 from edgebotd.accounts.schedule import BACKOFF_CAP_MS, BACKOFF_MS, LAST_TRY_MS
 from edgebotd.config import ProviderSettings
 from edgebotd.errors import Conflict, Problem
+from edgebotd.store.alerts import open_alerts
 from edgebotd.store.database import open_database
 from edgebotd.store.profiles import Profile
 from tests.accounts.provider import ID, START, TTL_S, FakeProvider, clock, oauth, open_desk, until
@@ -177,6 +179,33 @@ def test_what_needs_a_login_is_told_with_the_command_that_mends_this_one(profile
     dead = Profile(profile_id, "acme", "oauth", state="needs_login", reason="It is over.")
     (alert,) = RefreshAlerts().changes(profile_id, dead, 1)
     assert alert.detail is not None and alert.detail.endswith(command)
+
+
+@pytest.mark.parametrize(
+    ("changes", "todo"),
+    [
+        ({"owner": "external", "place": "claude:/x"}, "in the program that refreshes it"),
+        ({"type": "api_key"}, f"edgebotd accounts secret {ID}"),
+    ],
+)
+async def test_a_login_that_is_over_without_a_refresh_is_told_too(
+    autojump_clock: MockClock, changes: dict[str, Any], todo: str
+) -> None:
+    acme = FakeProvider()
+    async with open_desk(acme.call) as desk:
+        fields = {"type": "oauth", "state": "fresh", "expires_at": clock() + TTL_S * 1000, **changes}
+        await desk.vault.add(Profile(ID, "acme", **fields), acme.login())
+        await trio.sleep(1)
+        assert await desk.alerts() == []
+        await desk.vault.change(desk.profile, dataclasses.replace(desk.profile, state="needs_login", reason="Gone."))
+        await trio.sleep(60)
+        assert await desk.alerts() == [(f"profile:{ID}:login", "open")]
+        (alert,) = await desk.database.read(open_alerts)
+        assert alert.detail is not None and todo in alert.detail
+        await desk.vault.change(desk.profile, dataclasses.replace(desk.profile, state="fresh", reason=None))
+        await trio.sleep(60)
+        assert await desk.alerts() == [(f"profile:{ID}:login", "open"), (f"profile:{ID}:login", "resolved")]
+        assert acme.asked == []
 
 
 async def test_a_revoked_login_is_over_until_a_person_logs_in(autojump_clock: MockClock) -> None:
