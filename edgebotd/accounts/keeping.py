@@ -185,9 +185,9 @@ class Keeping:
         known = {_whole(login).fingerprint, Login(access=login.access).fingerprint} - {None}
         for profile in self.vault.all():
             if profile.fingerprint in known:
-                return f"it is here already, as {profile.id}"
+                return f"it is here already, as {profile.id}; remove that to import it anew"
             if profile.id == login.profile_id:
-                return f"there is another login {profile.id} already"
+                return f"there is another login {profile.id} already; remove that to have this one in its place"
         return None
 
 

@@ -200,7 +200,9 @@ def import_logins(
             print_json(item)
     else:
         _print_found(items, owner)
-        for meaning in dict.fromkeys(answer["meaning"] for answer in answers):
+        # Of what was not imported it is not so.
+        done = [one for one in answers if owner is None or any(item["outcome"] == "added" for item in one["items"])]
+        for meaning in dict.fromkeys(answer["meaning"] for answer in done):
             note(meaning)
     if owner is not None and not any(item["outcome"] == "added" for item in items):
         raise click.ClickException("Nothing was imported.")

@@ -81,7 +81,9 @@ async def test_what_is_owned_has_its_refresh_token_and_is_not_read_again(tmp_pat
         await accounts.watching.look()
         assert await now(accounts.vault) == ("fresh", None, AT, "canary-a")
         again = await accounts.keeping.bring(request(program, owner="external"))
-        assert [(one.outcome, one.problem) for one in again.items] == [("refused", f"it is here already, as {ID}")]
+        assert [(one.outcome, one.problem) for one in again.items] == [
+            ("refused", f"it is here already, as {ID}; remove that to import it anew")
+        ]
 
 
 async def test_what_is_watched_follows_its_file_without_what_refreshes_it(tmp_path: Path) -> None:

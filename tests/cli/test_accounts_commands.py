@@ -131,6 +131,7 @@ def test_an_import_sends_what_it_has_read_and_a_watched_file_by_its_path(
     item.update(outcome="refused", problem="it is here already, as google:gemini")
     again = command("accounts", "import", "gemini", "--take")
     assert again.exit_code == 1 and "it is here already" in again.stdout
+    assert again.stderr == "Error: Nothing was imported.\n", "and nothing of what an import would mean"
 
 
 def test_a_daemon_keeps_them_over_restarts_and_refuses_another_key(tmp_path: Path) -> None:
