@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sqlite3
 import ssl
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -94,11 +96,25 @@ def _key_problems(settings: Settings) -> Iterator[str]:
 
     place = key_place(settings.accounts, settings.storage.state_dir)
     if isinstance(place, Path) and settings.accounts.key_file is None and not place.exists():
-        return  # it is made at the start, unless something is sealed already
+        # It is made at the start, unless something is sealed already.
+        if _has_secrets(settings.storage.database):
+            yield f"{place}: it is not there, and the stored logins are sealed with it. Put it back (docs/accounts.md)"
+        return
     try:
         Cipher(read_key(place, os.environ)[0])
     except (SecretError, VaultLocked, ValueError) as exc:
         yield f"{'accounts.key_credential' if isinstance(place, str) else place}: {exc}"
+
+
+def _has_secrets(database: Path) -> bool:
+    """Say whether logins are sealed there, as far as that can be seen without making a file beside it."""
+    from edgebotd.store import profiles
+
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as conn:
+            return profiles.has_secrets(conn)
+    except sqlite3.Error:
+        return False  # there is none, an older one, or one that a daemon writes to now
 
 
 def _folder_problems(key: str, folder: Path) -> Iterator[str]:

@@ -152,6 +152,9 @@ def test_a_daemon_keeps_them_over_restarts_and_refuses_another_key(tmp_path: Pat
     shutil.move(key, tmp_path / "kept.key")
     missing = place.run("run", "--config", str(config), status=78)
     assert "vault.key cannot be read: No such file" in missing and "docs/accounts.md" in missing
+    files = sorted(key.parent.iterdir())
+    assert "vault.key: it is not there" in place.run("check", "--config", str(config), status=1)
+    assert sorted(key.parent.iterdir()) == files, "a check makes nothing"
     key.write_text("A" * 43 + "=\n")
     key.chmod(0o600)
     assert "Put the right one back" in place.run("run", "--config", str(config), status=78)
