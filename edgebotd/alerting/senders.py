@@ -136,7 +136,8 @@ async def _post(outgoing: Outgoing, url: str, body: bytes, headers: dict[str, st
     try:
         answer = await outgoing.post(url, body, headers=headers)
     except Refused as exc:
-        raise NotDelivered(exc.detail) from None
+        todo = " A receiver of your own: see alerts.allow_networks." if exc.code == "not_public" else ""
+        raise NotDelivered(exc.detail + todo) from None
     _check(answer, urlsplit(url).hostname or "")
 
 

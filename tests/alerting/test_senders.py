@@ -130,6 +130,13 @@ async def test_ntfy_gets_a_topic_a_priority_tags_and_where_to_click(receiver: Re
 # Apprise, in its process
 
 
+async def test_a_webhook_is_kept_from_this_machine_and_says_how_it_may(receiver: Receiver) -> None:
+    url = SecretStr(f"https://127.0.0.1:{receiver.port}/{CANARY}")
+    error = await refused(Webhook(Outgoing(), url, None, lambda: NOW))
+    assert "not of the open internet" in error.detail and "alerts.allow_networks" in error.detail
+    assert receiver.taken == []
+
+
 def apprise(url: str, *, allow: bool, seconds: float = 60) -> Apprise:
     return Apprise(SecretStr(url), LOOPBACK if allow else (), trio.CapacityLimiter(1), seconds)
 
