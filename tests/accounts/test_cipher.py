@@ -48,7 +48,7 @@ def test_neither_another_key_nor_another_place_opens_it() -> None:
     assert "canary" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "short", "x" * 44, "AAAA", "é" * 32, new_key().get_secret_value() + "AAAA"])
+@pytest.mark.parametrize("text", ["", "short", "x" * 44, "AAAA", "é" * 32, "A" * 43 + "=AAAA"])
 def test_what_is_no_key_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(VaultLocked, match="openssl rand") as caught:
         Cipher(SecretStr(text))
