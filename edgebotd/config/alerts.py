@@ -65,6 +65,10 @@ def _zone(name: str) -> str:
     return name
 
 
+_OF_THE_MACHINE: Final = frozenset({"dbus", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"})
+"""Schemes of Apprise that write to the machine's own log or screen, with no connection that could be checked."""
+
+
 class AlertChannelSettings(Section):
     """[alerts.channels.<id>]"""
 
@@ -118,6 +122,8 @@ class AlertChannelSettings(Section):
         except ValueError:
             parts = SplitResult("", "", "", "", "")
         if self.kind == "apprise":
+            if parts.scheme in _OF_THE_MACHINE:
+                return f"{parts.scheme}:// stays on this machine; alerts are sent to people elsewhere"
             return None if parts.scheme or "://" in url else "must be a URL of Apprise, such as mailto://..."
         if parts.scheme not in ("http", "https") or not parts.hostname:
             return "must begin with https:// (or http:// for a network of alerts.allow_networks) and name a host"

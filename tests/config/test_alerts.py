@@ -68,6 +68,7 @@ def test_variables_reach_a_channel() -> None:
         (f'kind = "webhook"\nurl = "https://[{SECRET}"', "url: must begin with https://"),
         (f'kind = "ntfy"\nurl = "https://ntfy.example/a/{SECRET}"', "url: must be a server and a topic"),
         (f'kind = "apprise"\nurl = "{SECRET}"', "url: must be a URL of Apprise"),
+        ('kind = "apprise"\nurl = "syslog://"', "url: syslog:// stays on this machine"),
         ('kind = "apprise"\nurl = "json://a"\nsecret = "abcd"', "secret: means nothing for kind apprise"),
         (f'kind = "webhook"\nurl = "{URL}"\nquiet = "22-7"', "quiet: must be two times of a day"),
         (f'kind = "webhook"\nurl = "{URL}"\nquiet = "07:00-07:00"', "quiet: must begin and end at different times"),
