@@ -30,7 +30,7 @@ from edgebotd.accounts.vault import Vault, load_vault
 from edgebotd.accounts.watching import Watching
 from edgebotd.config import AccountsSettings, ProviderSettings
 from edgebotd.config.credentials import SecretError, read_secret_credential, read_secret_file
-from edgebotd.errors import Conflict, NotFound
+from edgebotd.errors import Conflict, NotFound, Problem
 from edgebotd.events import ALL
 from edgebotd.hub.hub import Hub
 from edgebotd.store import profiles
@@ -64,25 +64,22 @@ class ProviderAccounts:
     usage: UsageCache
     delivering: Delivering
     gateway_logins: GatewayLogins
-    now: Callable[[], int]
 
     async def secret_of(self, profile_id: str) -> SecretStr:
         """Return what is sent to the provider, for the environment of a bot's container that refers to a login.
 
         Raises:
-            Conflict: there is no such login, or it has nothing that is good now.
+            Conflict: there is no such login, or it has nothing that is good now and could not be refreshed.
         """
         try:
-            profile, login = self.vault.get(profile_id), await self.vault.login(profile_id)
+            return SecretStr((await self.refresher.access_token(profile_id)).token)
         except NotFound:
             known = (
                 f"There is no login '{profile_id}' with a secret here. `edgebotd accounts list` shows what there is."
             )
             raise Conflict("secret_missing", known) from None
-        ended = profile.expires_at is not None and profile.expires_at <= self.now()
-        if login.access is None or ended:
-            raise Conflict("secret_unusable", f"The login '{profile_id}' has run out. Log in again first.")
-        return SecretStr(login.access)
+        except Problem as exc:
+            raise Conflict("secret_unusable", f"{exc.detail} Log in again first.") from None
 
     def wire(self, gateways: Reached, file_of: FileOf) -> None:
         """Say how bots and their files are reached; done once, before the jobs run.
@@ -168,7 +165,6 @@ async def open_accounts(
             usage,
             delivering,
             GatewayLogins(vault, now),
-            now,
         )
         nursery.cancel_scope.cancel()
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
+import trio
 from trio.testing import MockClock
 
 from edgebotd.accounts.cipher import Cipher, new_key
 from edgebotd.accounts.house import open_accounts
 from edgebotd.accounts.keeping import AddRequest, SecretRequest
+from edgebotd.config import ProviderSettings
 from edgebotd.errors import Conflict
+from edgebotd.store.profiles import Profile
+from tests.accounts.provider import ID, FakeProvider, clock, oauth
 from tests.docker.test_recreate import recreate
 from tests.docker.yard import begun, make, open_yard
 
@@ -52,6 +56,25 @@ async def test_a_bot_gets_what_its_login_has_when_it_is_made_and_made_anew(autoj
 
             yard.clock.offset += 700_000
             failed = await recreate(docker)
-            assert failed.state != "succeeded" and "has run out" in (failed.reason or "")
+            assert failed.state != "succeeded" and "has ended" in (failed.reason or "")
             (container,) = yard.engine.all.values()
             assert container.state == "running", "the one that was there goes on"
+
+
+async def test_a_token_that_has_ended_is_refreshed_for_who_refers_to_it(autojump_clock: MockClock) -> None:
+    acme = FakeProvider()
+    providers = {"acme": ProviderSettings(oauth=oauth())}
+    async with (
+        open_yard() as yard,
+        open_accounts(
+            yard.database, providers, hub=yard.hub, cipher=Cipher(new_key()), now=clock, call=acme.call
+        ) as accounts,
+        trio.open_nursery() as nursery,
+    ):
+        ended = Profile(ID, "acme", "oauth", state="fresh", expires_at=clock() - 1000, lifetime_ms=3_600_000)
+        first = acme.login()
+        await accounts.vault.add(ended, first)
+        nursery.start_soon(accounts.refresher.run)
+        secret = await accounts.secret_of(ID)
+        assert secret.get_secret_value() != first.access and len(acme.asked) == 1
+        nursery.cancel_scope.cancel()
