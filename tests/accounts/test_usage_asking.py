@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,10 +29,7 @@ Serve = Callable[[trio.SocketStream], Awaitable[None]]
 async def provider(serve: Serve, seen: list[bytes]) -> AsyncIterator[str]:
     async def one(stream: trio.SocketStream) -> None:
         async with stream:
-            data = b""
-            while b"\r\n\r\n" not in data:
-                data += await stream.receive_some()
-            seen.append(data)
+            seen.append(await _request(stream))
             await serve(stream)
 
     async with trio.open_nursery() as nursery:
@@ -39,6 +37,19 @@ async def provider(serve: Serve, seen: list[bytes]) -> AsyncIterator[str]:
         await nursery.start(trio.serve_listeners, one, listeners)
         yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/usage"
         nursery.cancel_scope.cancel()
+
+
+async def _request(stream: trio.SocketStream) -> bytes:
+    """Return a request with its body, which may come after its head."""
+    data = b""
+    while True:
+        head, ended, body = data.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+        if ended and len(body) >= (0 if length is None else int(length[1])):
+            return data
+        if not (more := await stream.receive_some()):
+            return data
+        data += more
 
 
 def says(status: int, body: object, *headers: str, declared: int | None = None) -> Serve:
