@@ -73,18 +73,23 @@ def containers(engine: DockerEngine) -> list[dict[str, Any]]:
     return found
 
 
-async def test_a_real_gateway_is_made_over_a_crash_talked_with_made_anew_and_taken_away(
-    breakable_engine: DockerEngine, tmp_path: Path
-) -> None:
-    engine = breakable_engine
+async def prepared(engine: DockerEngine, folder: Path) -> str:
+    """Put the image into the engine and the model's key into a file; return the daemon's settings."""
     try:
         await trio.to_thread.run_sync(provide, engine, CURRENT)
     except PeerUnavailable as error:
         require_or_skip(str(error))
-    key = tmp_path / "fake.key"
+    key = folder / "fake.key"
     key.touch(0o600)
     key.write_text(SECRET)
-    toml = DOCKER.format(socket=engine.socket, image=reference(), folder=tmp_path)
+    return DOCKER.format(socket=engine.socket, image=reference(), folder=folder)
+
+
+async def test_a_real_gateway_is_made_over_a_crash_talked_with_made_anew_and_taken_away(
+    breakable_engine: DockerEngine, tmp_path: Path
+) -> None:
+    engine = breakable_engine
+    toml = await prepared(engine, tmp_path)
     with running_model(delay=0.02, engine=engine) as model:
         async with open_daemon(tmp_path, toml, enter=engine.enter) as (daemon, channel):
             begun = (await daemon.ask("POST", "/api/bots", request(model))).json()
@@ -140,14 +145,7 @@ async def test_with_the_hosts_network_it_listens_on_loopback_at_a_port_of_its_ow
     breakable_engine: DockerEngine, tmp_path: Path
 ) -> None:
     engine = breakable_engine
-    try:
-        await trio.to_thread.run_sync(provide, engine, CURRENT)
-    except PeerUnavailable as error:
-        require_or_skip(str(error))
-    key = tmp_path / "fake.key"
-    key.touch(0o600)
-    key.write_text(SECRET)
-    toml = DOCKER.format(socket=engine.socket, image=reference(), folder=tmp_path) + 'host_network = ["claw"]\n'
+    toml = await prepared(engine, tmp_path) + 'host_network = ["claw"]\n'
     with running_model(delay=0.02, engine=engine) as model:
         async with open_daemon(tmp_path, toml, enter=engine.enter) as (daemon, channel):
             refused = await daemon.ask("POST", "/api/bots", {"id": "other", "network": "host"}, check=False)
