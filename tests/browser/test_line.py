@@ -57,7 +57,13 @@ def test_a_daemon_that_starts_again_is_caught_up_with(browser: Browser, demo: De
             say(context, demo, f"[[say {word}]]")
         until(page, "two replies", lambda _: len(replies(page)) == 2)
         conversation = say(context, demo, "[[long 2000]]")
-        until(page, "a reply on its way", lambda _: any(event["type"] == "chat-delta" for event in seen(page)))
+        until(
+            page,
+            "a reply on its way",
+            lambda _: any(
+                event["type"] == "chat-delta" and event["conversationId"] == conversation for event in seen(page)
+            ),
+        )
         demo.restart(kill=kill)
         say(context, demo, "[[say three]]")
         for tab in (page, other):
