@@ -155,6 +155,7 @@ def test_a_bot_is_made_talked_with_stopped_made_anew_upgraded_started_and_taken_
         assert kept_messages(fresh) == 4
 
 
+@pytest.mark.heavy  # a minute; tests/peers/test_adopt.py goes the same way without the page
 def test_a_gateway_that_ran_before_is_listed_adopted_talked_with_and_taken_over(
     browser: Browser, fresh: Fresh, model: FakeModel, breakable_engine: DockerEngine
 ) -> None:

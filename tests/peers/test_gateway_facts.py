@@ -146,6 +146,7 @@ async def come_back(gateway: Gateway) -> list[Kind]:
             await trio.sleep(0.3)
 
 
+@pytest.mark.heavy  # a minute: three starts; test_openclaw_breaks.py shows what the daemon makes of it
 async def test_restart_in_process_and_kill_look_like_what_they_are(gateways: Gateways) -> None:
     gateway = await trio.to_thread.run_sync(gateways.breakable, CURRENT)
     async with open_client(gateway.url, token=gateway.token, scopes=[ADMIN]) as admin:
