@@ -31,6 +31,8 @@ from tests.peers.process import Process, Program
 
 CHECKOUT: Final = Path(__file__).parent.parent
 _MOST_BYTES: Final = 1 << 17
+PLANT: Final = "TESTS_PLANT"
+"""The variable with the Python that a process runs first, to plant a bug; it is gone when the command begins."""
 
 
 class WarmProgram(Program):
@@ -205,3 +207,5 @@ def _become(wanted: tuple[list[str], dict[str, str], str], fds: list[int]) -> No
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, io.TextIOWrapper)
         stream.reconfigure(write_through="PYTHONUNBUFFERED" in env)
+    if (plant := os.environ.pop(PLANT, None)) is not None:
+        exec(plant, {"__name__": "plant"})

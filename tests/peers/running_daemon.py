@@ -14,7 +14,7 @@ import trio
 
 from edgebotd.protocol.sse import Parser, ServerEvent
 from tests.peers.process import Program
-from tests.warm import WarmProgram
+from tests.warm import PLANT, WarmProgram
 
 CONFIGURATION = """
 [server]
@@ -128,12 +128,13 @@ class Daemon:
         self.folder = folder
         self.socket = folder / "socket"
         arguments = ["run", "--config", str(folder / "edgebotd.toml")]
-        if before or enter:
-            entry = ["-c", f"{before}\nfrom edgebotd.__main__ import main\nmain()"] if before else ["-m", "edgebotd"]
-            cold = [*enter, sys.executable, *entry]
-            self.program = Program([*cold, *arguments], env=dict(os.environ), log=folder / "log")
+        if enter:
+            assert not before
+            cold = [*enter, sys.executable, "-m", "edgebotd", *arguments]
+            self.program = Program(cold, env=dict(os.environ), log=folder / "log")
         else:
-            self.program = WarmProgram(arguments, env=dict(os.environ), log=folder / "log")
+            planted = {PLANT: before} if before else {}
+            self.program = WarmProgram(arguments, env={**os.environ, **planted}, log=folder / "log")
         self._arguments = arguments
 
     def heal(self) -> None:
