@@ -179,13 +179,3 @@ class RefreshContract:
             await peer.skew(0)
             assert abs(desk.profile.skew_ms - before - 3_600_000) < 60_000
             assert desk.profile.expires_at is not None and abs(desk.profile.expires_at - now() - 3_600_000) < 60_000
-
-    async def test_two_hundred_at_once(self, peer: Peer) -> None:
-        async with desk_at(peer) as desk:
-            logins = await peer.logins(200)
-            due = desk.now()
-            for number, login in enumerate(logins):
-                await desk.add(login, f"acme:{number}", next_at=due)
-            await until(lambda: all(profile.generation == 2 for profile in desk.vault.all()), 300)
-            assert all([await peer.newest(await desk.vault.login(profile.id)) for profile in desk.vault.all()])
-            assert await desk.outcomes() == ["refreshed"] * 200

@@ -4,20 +4,26 @@
 //   POST /_ctl      {status, times, retryAfter}: answer the next token requests so, unseen by the provider
 //                   {drop: N}: let the provider answer the next N, and cut the connection instead of passing it on
 //                   {hold: true}: keep answers of token requests back until {hold: false}
+//                   {wait: true}: keep them from the provider until {wait: false}; whoever has gone by then never asked
 //                   {skewMs}: what the Date header is ahead by
-//   GET /_ctl       {ctl, token, injected, dropped, holding, errors}
+//   GET /_ctl       {ctl, token, injected, dropped, holding, waiting, most (at once), errors}
 //   POST /_grant    {count}: logins without a person: [{access, refresh}]
 //   POST /_newest   {refresh}: whether that refresh token is the one that is good now; spends nothing
 import http from 'node:http';
 import { pathToFileURL } from 'node:url';
 
-const { Provider } = await import(pathToFileURL(process.argv[2]).href);
+const library = pathToFileURL(process.argv[2]).href;
+const { Provider } = await import(library);
+const { default: Memory } = await import(new URL('adapters/memory_adapter.js', library).href);
 const TTL = Number(process.env.ACCESS_TTL || 3600);
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const SCOPE = 'openid offline_access';
-const ctl = { status: null, times: 0, retryAfter: null, drop: 0, hold: false, skewMs: 0 };
-const counters = { token: 0, injected: 0, dropped: 0, holding: 0, errors: {} };
+const ctl = { status: null, times: 0, retryAfter: null, drop: 0, hold: false, wait: false, skewMs: 0 };
+const counters = { token: 0, injected: 0, dropped: 0, holding: 0, waiting: 0, open: 0, most: 0, errors: {} };
 let held = [];
+let waiting = [];
+// The library's own forgets the oldest of a thousand: logins of a hundred tests would end by themselves.
+const store = new Map();
 
 function body(req) {
   return new Promise((resolve) => {
@@ -32,8 +38,13 @@ function json(res, value) {
   res.end(JSON.stringify(value));
 }
 
-function faulty(req, res) {
+function faulty(req, res, app) {
   counters.token += 1;
+  counters.open += 1;
+  counters.most = Math.max(counters.most, counters.open);
+  // Counted down before the answer is out: who asks for the next one has it.
+  const last = res.end;
+  res.end = (...args) => { counters.open -= 1; return last.apply(res, args); };
   if (ctl.skewMs) { res.sendDate = false; res.setHeader('date', new Date(Date.now() + ctl.skewMs).toUTCString()); }
   if (ctl.times > 0) {
     ctl.times -= 1;
@@ -48,9 +59,13 @@ function faulty(req, res) {
   if (ctl.drop > 0) {
     ctl.drop -= 1;
     counters.dropped += 1;
-    res.end = () => { res.destroy(); return res; };
+    res.end = () => { counters.open -= 1; res.destroy(); return res; };
   } else if (ctl.hold) {
     res.end = (...args) => { counters.holding += 1; held.push(() => end(...args)); return res; };
+  } else if (ctl.wait) {
+    counters.waiting += 1;
+    waiting.push(() => { if (req.socket.destroyed) counters.open -= 1; else app(req, res); });
+    return true;
   }
   return false;
 }
@@ -64,6 +79,7 @@ server.listen(0, '127.0.0.1', () => {
       client({ client_id: 'edgebotd-public', token_endpoint_auth_method: 'none' }),
       client({ client_id: 'edgebotd-secret', client_secret: 'test-secret-not-a-secret', token_endpoint_auth_method: 'client_secret_basic' }),
     ],
+    adapter: (model) => new Memory(model, store),
     cookies: { keys: ['tests'] },
     pkce: { required: () => true },
     scopes: ['openid', 'offline_access'],
@@ -91,6 +107,7 @@ server.listen(0, '127.0.0.1', () => {
     if (path === '/_ctl') {
       if (req.method === 'POST') Object.assign(ctl, await body(req));
       if (!ctl.hold) { for (const release of held) release(); held = []; }
+      if (!ctl.wait) { for (const release of waiting) release(); waiting = []; }
       json(res, { ctl, ...counters });
     } else if (path === '/_grant') {
       const { count } = await body(req);
@@ -98,7 +115,7 @@ server.listen(0, '127.0.0.1', () => {
     } else if (path === '/_newest') {
       const found = await provider.RefreshToken.find((await body(req)).refresh);
       json(res, Boolean(found && !found.consumed));
-    } else if (!(path === '/token' && req.method === 'POST' && faulty(req, res))) {
+    } else if (!(path === '/token' && req.method === 'POST' && faulty(req, res, app))) {
       app(req, res);
     }
   });
