@@ -154,6 +154,18 @@ class Outgoing:
         except trio.TooSlowError:
             raise _too_slow(target.host) from None
 
+    async def look_up(self, url: str) -> None:
+        """See that `post` would ask an address, and ask nothing but for its name.
+
+        Raises:
+            Refused: as `post`.
+        """
+        target = _posted_to(url)
+        with trio.move_on_after(SECONDS) as scope:
+            await self._addresses(target.host, self.allow, plain=target.scheme == "http")
+        if scope.cancelled_caught:
+            raise _too_slow(target.host)
+
     async def _addresses(
         self, name: str, allow: tuple[IPv4Network | IPv6Network, ...] = (), *, plain: bool = False
     ) -> list[str]:

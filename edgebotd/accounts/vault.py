@@ -330,6 +330,17 @@ class Vault:
             hear(profile_id)
 
 
+def fits(conn: sqlite3.Connection, cipher: Cipher) -> bool:
+    """Say whether a key opens what is sealed in a store; it does where nothing is."""
+    if (sealed := rows.check_value(conn)) is None or not rows.has_secrets(conn):
+        return True
+    try:
+        cipher.open(sealed, _CHECK)
+    except VaultLocked:
+        return False
+    return True
+
+
 def _place(profile: Profile) -> str:
     return f"the login {profile.id}, generation {profile.generation}"
 

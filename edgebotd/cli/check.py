@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--config", type=click.Path(readable=False, path_type=Path), help="The configuration file.")
-@click.option("--online", is_flag=True, help="Also try whether each bot's address answers.")
+@click.option(
+    "--online", is_flag=True, help="Also try whether each bot's address answers, and look up the channels of alerts."
+)
 @json_option
 @click.pass_obj
 def check(target: Target, config: Path | None, online: bool, as_json: bool) -> None:
@@ -49,6 +51,7 @@ def check(target: Target, config: Path | None, online: bool, as_json: bool) -> N
     if online:
         for bot_id, bot in settings.bots.items():
             problems += [f"bots.{bot_id}: {text}" for text in online_problems(bot)]
+        problems += channel_problems(settings)
     _report(as_json, path, problems, warnings)
     if problems:
         sys.exit(1)
@@ -92,29 +95,48 @@ def _key_problems(settings: Settings) -> Iterator[str]:
     """Yield why the vault's key cannot be used, where there is one or the settings name it."""
     from edgebotd.accounts.cipher import Cipher, VaultLocked
     from edgebotd.accounts.house import key_place, read_key
+    from edgebotd.accounts.vault import fits
     from edgebotd.config.credentials import SecretError
-
-    place = key_place(settings.accounts, settings.storage.state_dir)
-    if isinstance(place, Path) and settings.accounts.key_file is None and not place.exists():
-        # It is made at the start, unless something is sealed already.
-        if _has_secrets(settings.storage.database):
-            yield f"{place}: it is not there, and the stored logins are sealed with it. Put it back (docs/accounts.md)"
-        return
-    try:
-        Cipher(read_key(place, os.environ)[0])
-    except (SecretError, VaultLocked, ValueError) as exc:
-        yield f"{'accounts.key_credential' if isinstance(place, str) else place}: {exc}"
-
-
-def _has_secrets(database: Path) -> bool:
-    """Say whether logins are sealed there, as far as that can be seen without making a file beside it."""
     from edgebotd.store import profiles
 
+    place, database = key_place(settings.accounts, settings.storage.state_dir), settings.storage.database
+    if isinstance(place, Path) and settings.accounts.key_file is None and not place.exists():
+        # It is made at the start, unless something is sealed already.
+        if _ask_store(database, profiles.has_secrets):
+            yield f"{place}: it is not there, and the stored logins are sealed with it. Put it back (docs/accounts.md)"
+        return
+    name = "key_credential" if isinstance(place, str) else "key_file"
+    said = _placed(settings, ("accounts", name)) if getattr(settings.accounts, name) is not None else str(place)
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as conn:
-            return profiles.has_secrets(conn)
+        cipher = Cipher(read_key(place, os.environ)[0])
+    except (SecretError, VaultLocked, ValueError) as exc:
+        yield f"{said}: {exc}"
+        return
+    if _ask_store(database, lambda conn: fits(conn, cipher)) is False:
+        hint = "Put the right one back (docs/accounts.md)"
+        yield f"{said}: it is another key than the stored logins were sealed with. {hint}"
+
+
+def _ask_store(database: Path, query: Callable[[sqlite3.Connection], bool]) -> bool | None:
+    """Ask the store, as far as that can be done without making a file beside it; None where it cannot."""
+    from edgebotd.store.connection import in_use
+
+    # Beside a daemon the newest is in the log, whose files are there. Else they may be left by one that was killed, and
+    # opening them would change them.
+    how = "mode=ro" if in_use(database) else "mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?{how}", uri=True)) as conn:
+            return query(conn)
     except sqlite3.Error:
-        return False  # there is none, an older one, or one that a daemon writes to now
+        return None  # there is none, or an older one
+
+
+def _placed(settings: Settings, key: tuple[str, ...]) -> str:
+    """Name a setting with where it was given."""
+    given, name = settings.sources.given.get(key), ".".join(key)
+    if given is None or given.origin != "file":
+        return name if given is None else given.place
+    return f"{settings.sources.file}{given.place[given.place.index(':') :]}: {name}"
 
 
 def _folder_problems(key: str, folder: Path) -> Iterator[str]:
@@ -172,3 +194,29 @@ def online_problems(bot: BotSettings) -> Iterator[str]:
         ).close()
     except OSError as exc:
         yield f"{bot.url} does not answer: {exc.strerror or exc}"
+
+
+def channel_problems(settings: Settings) -> list[str]:
+    """Return why nothing would be sent to channels of alerts whose server's name has to be looked up for that."""
+    import trio
+
+    from edgebotd.outgoing import Outgoing, Refused
+
+    outgoing, problems = Outgoing(allow=settings.alerts.allow_networks), list[str]()
+
+    async def look_up(channel_id: str, url: str) -> None:
+        try:
+            await outgoing.look_up(url)
+        except Refused as exc:
+            key = ("alerts", "channels", channel_id, settings.alerts.channels[channel_id].url_key)
+            problems.append(f"{_placed(settings, key)}: {exc.detail}")
+
+    async def look_all_up() -> None:
+        async with trio.open_nursery() as nursery:
+            for channel_id, channel in settings.alerts.channels.items():
+                # What Apprise reaches it alone can tell.
+                if channel.url is not None and channel.kind != "apprise":
+                    nursery.start_soon(look_up, channel_id, channel.url.get_secret_value())
+
+    trio.run(look_all_up)
+    return sorted(problems)

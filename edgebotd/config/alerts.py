@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from datetime import time
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Annotated, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from typing_extensions import override
 from edgebotd.config.providers import CredentialName
 from edgebotd.config.section import Contradiction, Section
 from edgebotd.config.values import BotId, Count, FilePath, Flag, Network, Seconds, Words, one_or_many
+from edgebotd.protocol.addresses import is_public, is_within
 
 Percent = Annotated[float, Field(strict=True, gt=0, le=100, allow_inf_nan=False)]
 Severity = Literal["info", "warning", "critical"]
@@ -99,6 +101,11 @@ class AlertChannelSettings(Section):
     critical_passes: Flag = True
     """Send what is critical in quiet hours too."""
 
+    @property
+    def url_key(self) -> str:
+        """By which key the URL is given."""
+        return "url_file" if self.url_file is not None else "url_credential" if self.url_credential else "url"
+
     @override
     def contradictions(self) -> Iterator[Contradiction]:
         if self.url is None and self.url_file is None and self.url_credential is None:
@@ -162,3 +169,36 @@ class AlertsSettings(Section):
     def contradictions(self) -> Iterator[Contradiction]:
         if not self.usage_info_percent <= self.usage_warning_percent <= self.usage_critical_percent:
             yield "usage_warning_percent", "must lie between usage_info_percent and usage_critical_percent"
+        for channel_id, channel in self.channels.items():
+            if (wrong := _unreachable(channel, self.allow_networks)) is not None:
+                yield ("channels", channel_id, channel.url_key), wrong
+
+
+def _unreachable(channel: AlertChannelSettings, allow: tuple[IPv4Network | IPv6Network, ...]) -> str | None:
+    """Return why nothing would ever be sent to a channel, as far as its URL tells; names are looked up when it is."""
+    parts = urlsplit("" if channel.url is None else channel.url.get_secret_value())
+    numbers = _address(parts.hostname or "", as_resolved=channel.kind != "apprise")
+    if numbers is not None and not is_public(numbers) and not is_within(numbers, allow):
+        return "leads to an address that is neither of the open internet nor of alerts.allow_networks"
+    if (
+        channel.kind != "apprise"
+        and parts.scheme == "http"
+        and not (allow if numbers is None else is_within(numbers, allow))
+    ):
+        return "must begin with https://; by http only what is in alerts.allow_networks is reached"
+    return None
+
+
+def _address(host: str, *, as_resolved: bool) -> str | None:
+    """Return the address that stands in a name's place, None for a name.
+
+    Args:
+        as_resolved: it may be written in every way that the resolver takes, such as 2130706433. What is the host in a
+            URL of Apprise is often a number of another kind.
+    """
+    try:
+        if not as_resolved:
+            return str(ip_address(host))
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4][0])
+    except (OSError, ValueError):
+        return None

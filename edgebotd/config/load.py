@@ -205,10 +205,11 @@ class _Checker:
             self._contradictions_beside(key, model, data, inner_wrong)
             return None
         for name, message in section.contradictions():
-            self._say((*key, name), message)
+            self._say(_inside(key, name), message)
         if secrets:
             section = section.model_copy(update=secrets)
             for name, message in section.wrong_secrets():
+                assert isinstance(name, str)
                 self._say((*key, next(way for way in _ways(name) if way in data)), message)
         return section
 
@@ -238,8 +239,9 @@ class _Checker:
         except ValidationError:
             return
         for name, message in rest.contradictions():
-            if not any(str(one) in (name, *re.findall(r"\w+", message)) for one in wrong):
-                self._say((*key, name), message)
+            at = _inside((), name)
+            if not any(one == at[0] or str(one) in re.findall(r"\w+", message) for one in wrong):
+                self._say((*key, *at), message)
 
     def _explained(self, key: Key, model: type[BaseModel], error: ErrorDetails) -> tuple[Key, str]:
         loc = error["loc"]
@@ -322,6 +324,10 @@ class _Checker:
                 self._say(key, f"{host} is the host of {taken[host]} too; each needs its own")
             else:
                 taken[host] = ".".join(str(part) for part in key)
+
+
+def _inside(key: Key, name: str | Key) -> Key:
+    return (*key, name) if isinstance(name, str) else (*key, *name)
 
 
 def _ways(name: str) -> tuple[str, str, str]:

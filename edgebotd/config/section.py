@@ -7,8 +7,8 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-Contradiction = tuple[str, str]
-"""A key and what is wrong with it beside the others."""
+Contradiction = tuple[str | tuple[str | int, ...], str]
+"""A key, or a path to what is in it, and what is wrong with it beside the others."""
 
 
 class Section(BaseModel):

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
 from typing_extensions import override
 
 from edgebotd.config.alerts import AlertsSettings
+from edgebotd.config.engine import holds_socket
 from edgebotd.config.providers import AccountsSettings, CredentialName, ProviderId, ProviderSettings
 from edgebotd.config.section import Contradiction, Section
 from edgebotd.config.sources import Sources
@@ -203,6 +204,10 @@ class DockerSettings(Section):
         ports = self.port_range
         if not ports or ports[0] < 1 or ports[-1] > 65_535:
             yield "ports", "must be FIRST-LAST out of 1-65535, such as 18900-19899"
+        for bot_id, mounts in self.mounts.items():
+            for at, mount in enumerate(mounts):
+                if holds_socket(mount.partition(":")[0], self.socket):
+                    yield ("mounts", bot_id, at), "holds a container engine's socket: the bot would have this machine"
 
 
 class LoggingSettings(Section):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-USUAL = ("/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock")
+from edgebotd.config.engine import USUAL
 
 
 def find_socket(configured: Path | Literal["off"] | None, env: Mapping[str, str]) -> Path | None:

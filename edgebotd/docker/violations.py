@@ -6,14 +6,12 @@ Each finding is a sentence for a person. Values of the environment are never amo
 from __future__ import annotations
 
 import ipaddress
-import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from edgebotd.config import DockerSettings
-from edgebotd.docker.find import USUAL
+from edgebotd.config.engine import holds_socket
 from edgebotd.docker.spec import BOT_LABEL, GATEWAY_PORT, Spec
 from edgebotd.errors import Conflict
 from edgebotd.protocol.docker.containers import Container, parse_inspection, published_ports
@@ -26,10 +24,6 @@ RESTART: Final = "unless-stopped"
 MOST: Final = 40
 """Findings of one container. Further ones would tell nothing new."""
 LONGEST: Final = 200
-
-SOCKETS: Final = (*USUAL, "/run/containerd/containerd.sock", "/var/run/containerd/containerd.sock")
-"""Whoever has one of these, or a folder that it is in, has the machine."""
-_SOCKET_NAMES: Final = frozenset({"docker.sock", "podman.sock", "containerd.sock", "crio.sock"})
 
 USUAL_CAPABILITIES: Final = frozenset(
     [
@@ -243,7 +237,7 @@ def _mounts(
         elif mount.kind != "bind":
             yield f"The volume at {mount.target} has options of its own: it may be a folder of this machine."
             continue
-        if _has_socket(source, settings):
+        if holds_socket(source, settings.socket):
             yield f"The container engine's socket is in {mount.target}: it may do everything with this machine."
         elif not any((source, mount.target) == (one, place) for one, place, _ in allowed):
             yield f"It has this machine's {source} at {mount.target}."
@@ -257,15 +251,6 @@ def _mounts(
     for volume in spec.volumes:
         if (volume.name, volume.path) not in volumes:
             yield f"The volume {volume.name} is not at {volume.path}, as its spec says."
-
-
-def _has_socket(source: str, settings: DockerSettings) -> bool:
-    # Two slashes at the beginning are one to the kernel, and not to normpath().
-    folder = posixpath.normpath(f"/{source.lstrip('/')}")
-    configured = [str(settings.socket)] if isinstance(settings.socket, Path) else []
-    return posixpath.basename(folder) in _SOCKET_NAMES or any(
-        socket == folder or socket.startswith(folder.rstrip("/") + "/") for socket in (*SOCKETS, *configured)
-    )
 
 
 def _ports(container: Container, spec: Spec | None) -> Iterator[str]:

@@ -14,6 +14,9 @@ import pytest
 import trio
 from click.testing import CliRunner
 
+from edgebotd.accounts.cipher import Cipher, new_key
+from edgebotd.accounts.secrets import Login
+from edgebotd.accounts.vault import load_vault
 from edgebotd.cli import COMMANDS, root
 from edgebotd.cli.demo import _own_command
 from edgebotd.config import load
@@ -21,6 +24,7 @@ from edgebotd.people.secret import digest
 from edgebotd.store import codes, users
 from edgebotd.store.connection import only_daemon
 from edgebotd.store.database import open_database
+from edgebotd.store.profiles import Profile
 from tests.cli.daemon import Script, serve
 
 STACK = ("trio", "quart", "quart_trio", "hypercorn", "httpx2", "pydantic")
@@ -133,6 +137,44 @@ def test_check_finds_bad_certificates_and_a_state_directory_that_is_a_file(tmp_p
     assert result.exit_code == 1
     assert "state is not a directory" in result.stdout
     assert "no.pem: " in result.stdout
+
+
+def test_check_tells_of_a_key_that_opens_nothing_of_what_is_stored(tmp_path: Path) -> None:
+    file, key, store = _config(tmp_path, "127.0.0.1:0"), tmp_path / "key", tmp_path / "state" / "edgebotd.db"
+    file.write_text(f'{file.read_text()}[accounts]\nkey_file = "key"\n')
+    right, wrong = new_key(), new_key()
+
+    def look() -> None:
+        for one, code in ((right, 0), (wrong, 1)):
+            key.write_text(one.get_secret_value())
+            key.chmod(0o600)
+            before = sorted(tmp_path.rglob("*"))
+            result = CliRunner().invoke(root, ["check", "--config", str(file)])
+            assert result.exit_code == code, result.output
+            assert sorted(tmp_path.rglob("*")) == before
+        assert f"{file}:8:1: accounts.key_file: it is another key than the stored logins" in result.stderr
+
+    async def seal() -> None:
+        async with open_database(store) as database:
+            vault = await load_vault(database, Cipher(right), now=lambda: 1)
+            await vault.add(Profile("acme:work", "acme", "api_key"), Login(access="canary"))
+            # Beside a daemon, whose newest is in the log only.
+            look()
+
+    trio.run(seal)
+    look()
+
+
+def test_check_online_looks_up_the_channels_of_alerts(tmp_path: Path) -> None:
+    file = _config(tmp_path, "127.0.0.1:0")
+    alerts = (
+        '[alerts]\nallow_networks = "10.1.2.3"\n[alerts.channels.p]\nkind = "webhook"\nurl = "http://localhost/x"\n'
+    )
+    file.write_text(f"{file.read_text()}{alerts}")
+    assert CliRunner().invoke(root, ["check", "--config", str(file)]).exit_code == 0
+    result = CliRunner().invoke(root, ["check", "--online", "--config", str(file)])
+    assert result.exit_code == 1
+    assert f"{file}:11:1: alerts.channels.p.url: localhost leads to an address" in result.stderr
 
 
 def test_check_online_tries_each_bots_address(tmp_path: Path) -> None:

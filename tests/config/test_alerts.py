@@ -88,6 +88,41 @@ def test_what_is_wrong_around_channels(file: Path) -> None:
     assert "must lie between" in wrong(file, "[alerts]\nusage_warning_percent = 50.0\n")
 
 
+@pytest.mark.parametrize(
+    ("kind", "url", "says"),
+    [
+        ("webhook", "https://169.254.169.254/latest/meta-data", "neither of the open internet"),
+        ("webhook", "https://2852039166/", "neither of the open internet"),
+        ("webhook", "https://[fe80::1]/", "neither of the open internet"),
+        ("ntfy", "https://192.168.1.5/topic", "neither of the open internet"),
+        ("apprise", "mailto://me:x@192.168.1.5", "neither of the open internet"),
+        ("webhook", "http://hooks.example/x", "must begin with https://"),
+        ("ntfy", "http://93.184.215.14/topic", "must begin with https://"),
+    ],
+)
+def test_a_channel_that_would_never_be_sent_to_is_told(file: Path, kind: str, url: str, says: str) -> None:
+    (file.parent / "hook").write_text(url)
+    (file.parent / "hook").chmod(0o600)
+    for way, value in (("url", url), ("url_file", "hook")):
+        file.write_text(f'[alerts.channels.phone]\nkind = "{kind}"\n{way} = "{value}"\n')
+        with pytest.raises(ConfigError) as caught:
+            load(file, HOME)
+        (finding,) = caught.value.findings
+        assert str(finding).startswith(f"{file}:3:1: alerts.channels.phone.{way}: ") and says in finding.message
+        assert url not in finding.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://192.168.1.5/x", "http://nas.lan/x", "https://hooks.example/", "https://93.184.215.14/"],
+)
+def test_a_channel_of_the_house_is_fine_where_it_is_allowed(file: Path, url: str) -> None:
+    file.write_text(
+        f'[alerts]\nallow_networks = "192.168.1.0/24"\n[alerts.channels.p]\nkind = "webhook"\nurl = "{url}"\n'
+    )
+    assert load(file, HOME).alerts.channels["p"].url is not None
+
+
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "169.254.169.254", "::/0", "::ffff:0:0/96", "fe80::/64", "224.0.0.1"])
 def test_networks_where_no_receiver_is_are_not_allowed(file: Path, network: str) -> None:
     assert "must not reach into" in wrong(file, f'[alerts]\nallow_networks = "{network}"\n')

@@ -74,6 +74,16 @@ def test_a_folder_for_a_bot_is_refused_in_words(file: Path, mount: str) -> None:
     assert line.endswith("must be FOLDER:PLACE or FOLDER:PLACE:ro, both in full and neither of them / itself")
 
 
+@pytest.mark.parametrize(
+    "socket", ["/run/docker.sock", "/run", "//var/run", "/srv/x/../podman.sock", "/srv/engine/sock"]
+)
+def test_a_container_engines_socket_is_given_to_no_bot(file: Path, socket: str) -> None:
+    mounts = f'{{ a = ["/srv/notes:/notes", "{socket}:/there"] }}'
+    file.write_text(f'[docker]\nsocket = "/srv/engine/sock"\nmounts = {mounts}\n')
+    (line,) = _problems(file)
+    assert line == "F:3:38: docker.mounts.a[1]: holds a container engine's socket: the bot would have this machine"
+
+
 @pytest.mark.parametrize("ports", ["18900", "a-b", "0-5", "9-1", "1-99999"])
 def test_ports_are_refused_in_words(file: Path, ports: str) -> None:
     file.write_text(f'[docker]\nports = "{ports}"\n')
