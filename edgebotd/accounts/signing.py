@@ -28,6 +28,7 @@ from edgebotd.errors import Conflict, EdgebotdError, Invalid, NotFound, Problem
 from edgebotd.events import AtMs, Model
 from edgebotd.protocol import oauth as protocol
 from edgebotd.protocol.oauth import Granted, LandingError, Outcome, Request
+from edgebotd.protocol.oauth.claims import account_of
 from edgebotd.store.profiles import Profile
 
 log = logging.getLogger(__name__)
@@ -361,6 +362,8 @@ class Signing:
                 uncertain_at=None,
                 settings_digest=None,
                 skew_ms=outcome.skew_ms or 0,
+                # Of the login before nothing is known that holds for this one.
+                account_id=account_of(pending.oauth.account_claim, tokens.identity, tokens.access),
             )
             fresh = dataclasses.replace(fresh, next_at=due_at(fresh, pending.oauth))
             if was is None:

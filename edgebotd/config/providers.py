@@ -118,6 +118,8 @@ class OAuthSettings(Section):
     """How long a token request may take."""
     jwt_expiry: Flag = False
     """Take the end of an access token from itself (JWT `exp`) where the answer does not tell it."""
+    account_claim: tuple[Words, ...] = ()
+    """Where the id token, or the access token (JWT), has the account's id: the names that lead to it."""
 
     @override
     def contradictions(self) -> Iterator[Contradiction]:

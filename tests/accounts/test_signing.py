@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -107,6 +108,21 @@ async def test_a_new_login_takes_the_place_of_one_that_is_over_or_being_refreshe
         now = desk.profile
         assert (now.generation, now.state, now.claim, now.uncertain_at, now.attempts) == (2, "fresh", None, None, 0)
         assert now.reason is None
+
+
+@pytest.mark.parametrize(
+    ("claim", "account"), [((), None), (("https://acme.test/auth", "account"), "acc-new")], ids=["unknown", "told"]
+)
+async def test_a_new_login_is_not_taken_for_the_account_of_the_one_before(
+    autojump_clock: MockClock, claim: tuple[str, ...], account: str | None
+) -> None:
+    body = base64.urlsafe_b64encode(json.dumps({"https://acme.test/auth": {"account": "acc-new"}}).encode()).decode()
+    acme = Acme(deque([(200, {**TOKENS, "id_token": f"e30.{body.rstrip('=')}.canary"})]))
+    async with signing_at(acme, account_claim=claim) as (signing, desk):
+        await desk.add(Login("a", "r"), account_id="acc-old")
+        begun = await signing.begin(wanted(), "ann")
+        await signing.finish(begun.id, "ann", pasted(begun))
+        assert desk.profile.account_id == account
 
 
 async def test_it_is_bound_to_who_began_it_and_to_ten_minutes(autojump_clock: MockClock) -> None:

@@ -27,6 +27,7 @@ from edgebotd.protocol.oauth import (
     Rejected,
     Tokens,
 )
+from edgebotd.protocol.oauth.claims import account_of, person_of
 from tests.protocol.openai_values import JSON
 
 NOW = 1_700_000_000_000
@@ -220,6 +221,25 @@ def test_a_claim_beyond_all_numbers_is_none() -> None:
 @given(token=st.text(alphabet=".e30=_-é\x00", max_size=30))
 def test_no_token_raises(token: str) -> None:
     oauth.jwt_expiry(token)
+    account_of(["a"], token)
+    person_of(token)
+
+
+@given(claims=JSON | st.fixed_dictionaries({"a": JSON, "iss": JSON, "sub": JSON}))
+def test_no_claims_raise_that_tell_an_account_or_a_person(claims: Any) -> None:
+    account = account_of(["a", "b"], jwt(claims), None)
+    assert account is None or account.isascii()
+    person = person_of(jwt(claims))
+    assert person is None or all(person)
+
+
+def test_the_account_is_told_by_the_first_token_that_can_stand_in_a_header() -> None:
+    path = ["https://acme.test/auth", "account_id"]
+    tokens = [jwt({path[0]: {path[1]: value}}) for value in ("a b", "acc-1", "acc-2")]
+    assert account_of(path, None, *tokens) == "acc-1"
+    assert account_of([], *tokens) is None and account_of(path, "opaque") is None
+    assert person_of(jwt({"iss": "https://acme.test", "sub": "7"})) == ("https://acme.test", "7")
+    assert person_of(jwt({"iss": "https://acme.test"})) is None and person_of(None) is None
 
 
 # Login

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -12,9 +9,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from edgebotd.protocol.fields import LAST_MILLISECOND, mapping
+from edgebotd.protocol.fields import LAST_MILLISECOND
+from edgebotd.protocol.oauth.claims import claims_of
 
-_LONGEST_JWT: Final = 64 * 1024
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 
 
@@ -49,15 +46,7 @@ def retry_after(headers: Mapping[str, str], now: int) -> int | None:
 
 def jwt_expiry(token: str) -> int | None:
     """Return the `exp` of a JWT (RFC 7519) by the provider's clock, Unix milliseconds; nothing is verified by it."""
-    parts = token.split(".")
-    if len(parts) != 3 or len(token) > _LONGEST_JWT:
-        return None
-    try:
-        raw = base64.urlsafe_b64decode(parts[1].rstrip("=") + "=" * (-len(parts[1].rstrip("=")) % 4))
-        expiry = mapping(json.loads(raw)).get("exp")
-    except (binascii.Error, ValueError, RecursionError):
-        return None
-    if (seconds := number(expiry)) is None:
+    if (seconds := number(claims_of(token).get("exp"))) is None:
         return None
     at = int(seconds * 1000)
     return at if 0 < at <= LAST_MILLISECOND else None
