@@ -152,7 +152,7 @@ async def open_accounts(
     await usage.load()
     async with trio.open_nursery() as nursery:
         signing = Signing(vault, providers, ask, nursery, now)
-        keeping, watching = Keeping(vault, providers), Watching(vault)
+        keeping, watching = Keeping(vault, providers, now), Watching(vault, now)
         delivering = Delivering(vault, database, secret_files, now)
         yield ProviderAccounts(
             providers,

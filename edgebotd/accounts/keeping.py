@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -63,7 +63,7 @@ class ImportRequest(Model):
     owner: Literal["edgebotd", "external"] | None = None
     """edgebotd: it refreshes them from now on, and the other program must not. external: they are watched only."""
     only: Annotated[list[str], Field(max_length=1000)] | None = None
-    """Ids of profiles, as they were shown; all that can be used where it is left out."""
+    """Ids of profiles, as they were shown: nothing is told or imported of others. All, where it is left out."""
 
 
 class ImportedLogin(Model):
@@ -95,6 +95,9 @@ class Keeping:
 
     vault: Vault
     providers: Mapping[str, ProviderSettings]
+    now: Callable[[], int]
+    _bringing: trio.Lock = field(default_factory=trio.Lock)
+    """Two copies of a login that came in at once would both be refreshed."""
 
     async def add(self, request: AddRequest, note: Note | None = None) -> Profile:
         """Add a login by its secret, for the bots that shall use it.
@@ -148,21 +151,38 @@ class Keeping:
             raise Invalid("Give either path or content.")
         if request.owner == "external" and request.path is None:
             raise Invalid("What is watched needs its path: its file is read again when it changes.")
-        items = [await self._bring(request, one, note) for one in await _found(request)]
+        found = await _found(request)
+        async with self._bringing:
+            spent = await self._spent()
+            items = [await self._bring(request, one, spent, note) for one in found if _wanted(request, one)]
         return ImportAnswer(items=items, meaning=meaning(request.kind, request.owner))
 
-    async def _bring(self, request: ImportRequest, found: FoundIn | FoundLogin, note: Note | None) -> ImportedLogin:
+    async def _spent(self) -> dict[str, str]:
+        """Return the fingerprints of what logins were last refreshed with, and of which."""
+        spent: dict[str, str] = {}
+        for profile in [one for one in self.vault.all() if one.type == "oauth"]:
+            before = await self.vault.before(profile.id)
+            if before is not None and before.fingerprint not in (None, profile.fingerprint):
+                spent[str(before.fingerprint)] = profile.id
+        return spent
+
+    async def _bring(
+        self, request: ImportRequest, found: FoundIn | FoundLogin, spent: Mapping[str, str], note: Note | None
+    ) -> ImportedLogin:
         login, file = (found.login, found.file) if isinstance(found, FoundIn) else (found, None)
         oauth = getattr(self.providers.get(login.provider), "oauth", None)
         secrets, problem = _login(login, request.owner)
         if problem is None:
-            problem = self._there(login)
-        wanted = request.owner is not None and (request.only is None or login.profile_id in request.only)
+            problem = self._there(login, spent)
         outcome: Literal["found", "added", "refused"] = "found" if problem is None else "refused"
-        if wanted and problem is None and request.owner is not None:
+        if problem is None and request.owner is not None:
             place = f"{request.kind}:{file}" if request.owner == "external" else None
+            made = profile_of(login, request.owner, place)
+            if request.owner == "edgebotd" and login.type == "oauth" and login.expires_at is None:
+                # Nobody knows how long it is good: the first refresh tells.
+                made = dataclasses.replace(made, next_at=self.now())
             try:
-                await self.vault.add(profile_of(login, request.owner, place), secrets, note)
+                await self.vault.add(made, secrets, note)
                 outcome = "added"
             except Conflict as exc:
                 # Two of the same name in one store.
@@ -180,9 +200,12 @@ class Keeping:
             problem=problem,
         )
 
-    def _there(self, login: FoundLogin) -> str | None:
+    def _there(self, login: FoundLogin, spent: Mapping[str, str]) -> str | None:
         """Return why a login may not be added beside those that are there: two copies of one are soon both lost."""
-        known = {_whole(login).fingerprint, Login(access=login.access).fingerprint} - {None}
+        lasting = _whole(login).fingerprint
+        if lasting is not None and lasting in spent:
+            return f"it is an old copy of {spent[lasting]}, which has another token by now"
+        known = {lasting, Login(access=login.access).fingerprint} - {None}
         for profile in self.vault.all():
             if profile.fingerprint in known:
                 return f"it is here already, as {profile.id}; remove that to import it anew"
@@ -250,6 +273,11 @@ def _login(login: FoundLogin, owner: Owner | None) -> tuple[Login, str | None]:
 
 def _whole(login: FoundLogin) -> Login:
     return Login(access=login.access, refresh=login.refresh, identity=login.identity)
+
+
+def _wanted(request: ImportRequest, found: FoundIn | FoundLogin) -> bool:
+    login = found.login if isinstance(found, FoundIn) else found
+    return request.only is None or login.profile_id in request.only
 
 
 async def _found(request: ImportRequest) -> Iterable[FoundIn | FoundLogin]:

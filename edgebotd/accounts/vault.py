@@ -89,6 +89,18 @@ class Vault:
             raise NotFound("secret of the login", profile_id)
         return Login.from_bytes(self._cipher.open(sealed, _place(profile)))
 
+    async def before(self, profile_id: str) -> Login | None:
+        """Return the secrets of the generation before the present one, as long as they are kept.
+
+        Raises:
+            NotFound: there is no such profile.
+            VaultLocked: they were sealed with another key.
+        """
+        profile = self.get(profile_id)
+        was = dataclasses.replace(profile, generation=profile.generation - 1)
+        sealed = await self._database.read(lambda conn: rows.secret(conn, profile_id, was.generation))
+        return None if sealed is None else Login.from_bytes(self._cipher.open(sealed, _place(was)))
+
     async def add(
         self, profile: Profile, login: Login | None, note: Note | None = None, *, bots: Iterable[str] = ()
     ) -> Profile:

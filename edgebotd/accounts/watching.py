@@ -5,6 +5,7 @@ it, nobody else), and looks which bots' containers refer to one.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,15 +14,19 @@ import trio
 
 from edgebotd.accounts import stores
 from edgebotd.accounts.keeping import secrets_of
+from edgebotd.accounts.secrets import Login
 from edgebotd.accounts.stores import Mark
 from edgebotd.accounts.vault import Vault
 from edgebotd.config.credentials import SecretError, check_secret
-from edgebotd.errors import Invalid
+from edgebotd.errors import Invalid, NotFound
 from edgebotd.protocol.logins import KINDS, FoundLogin, Kind
+from edgebotd.protocol.oauth.claims import person_of
 from edgebotd.store.profiles import Profile
 
 LOOK_SECONDS: Final = 15.0
 """How long a new token of another program may go unseen. A look is one stat for each file."""
+REFRESHED_MS: Final = 600_000
+"""So long before a token's end a program may refresh it. The known ones do so five minutes before, or later."""
 
 
 @dataclass
@@ -29,6 +34,7 @@ class Watching:
     """Made by `open_accounts`; `run` is a job of the supervisor's."""
 
     vault: Vault
+    now: Callable[[], int]
     _marks: dict[str, Mark | None] = field(default_factory=dict)
     """What each profile's file was when it was read last."""
 
@@ -91,7 +97,22 @@ class Watching:
         )
         if login.fingerprint == was.fingerprint:
             return now == was or await self.vault.change(was, now) is not None
-        return await self.vault.change(was, now, login) is not None
+        renewed = await self._is_renewed(was, login)
+        return await self.vault.change(was, now, login, renewed=renewed) is not None
+
+    async def _is_renewed(self, was: Profile, login: Login) -> bool:
+        """Whether a program has refreshed its login, as far as can be told, and nobody has logged in as somebody else.
+
+        Two that say whose they are decide it. Else it is in the time: a program refreshes when the token ends.
+        """
+        try:
+            before = await self.vault.login(was.id)
+        except NotFound:
+            return False
+        persons = person_of(before.identity), person_of(login.identity)
+        if None not in persons:
+            return persons[0] == persons[1]
+        return was.state == "fresh" and was.expires_at is not None and self.now() >= was.expires_at - REFRESHED_MS
 
 
 def place_of(profile: Profile) -> tuple[Kind, Path] | None:

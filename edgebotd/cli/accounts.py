@@ -204,6 +204,8 @@ def import_logins(
         done = [one for one in answers if owner is None or any(item["outcome"] == "added" for item in one["items"])]
         for meaning in dict.fromkeys(answer["meaning"] for answer in done):
             note(meaning)
+    if missing := [one for one in only if one not in {item["profileId"] for item in items}]:
+        raise click.ClickException(f"There is no {' and no '.join(map(clean, missing))} in it.")
     if owner is not None and not any(item["outcome"] == "added" for item in items):
         raise click.ClickException("Nothing was imported.")
 

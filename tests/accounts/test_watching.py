@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from edgebotd.accounts.cipher import Cipher, new_key
 from edgebotd.accounts.house import ProviderAccounts, open_accounts
 from edgebotd.accounts.keeping import AddRequest, ImportRequest
+from edgebotd.accounts.secrets import Login
+from edgebotd.accounts.usage.record import Record
 from edgebotd.accounts.vault import Vault
 from edgebotd.accounts.watching import place_of
 from edgebotd.errors import Invalid
@@ -41,13 +44,15 @@ class Program:
 
 
 @asynccontextmanager
-async def opened(folder: Path, owner: str | None = "external") -> AsyncIterator[tuple[ProviderAccounts, Program]]:
+async def opened(
+    folder: Path, owner: str | None = "external", now: Callable[[], int] = lambda: 5
+) -> AsyncIterator[tuple[ProviderAccounts, Program]]:
     program = Program(folder / "credentials.json")
     program.write("canary-a")
     async with (
         open_database(None) as database,
         hub_on(database) as hub,
-        open_accounts(database, {}, hub=hub, cipher=Cipher(new_key()), now=lambda: 5) as accounts,
+        open_accounts(database, {}, hub=hub, cipher=Cipher(new_key()), now=now) as accounts,
     ):
         if owner is not None:
             await accounts.keeping.bring(request(program, owner=owner))
@@ -101,6 +106,59 @@ async def test_what_is_watched_follows_its_file_without_what_refreshes_it(tmp_pa
         vault.subscribe(told.append)
         await accounts.watching.look()
         assert told == [], "a file that has not changed is not read"
+
+
+async def test_what_a_program_renews_as_its_token_ends_is_the_same_login(tmp_path: Path) -> None:
+    at = [AT - 3_600_000]
+    async with opened(tmp_path, now=lambda: at[0]) as (accounts, program):
+        profile = accounts.vault.get(ID)
+        seen = Record.begin(profile)
+        for early, same in ((300_000, True), (-86_400_000, True), (1_800_000, False)):
+            assert profile.expires_at is not None
+            at[0] = profile.expires_at - early
+            program.write(f"canary-{early}", expires=at[0] + 3_600_000)
+            await accounts.watching.look()
+            profile = accounts.vault.get(ID)
+            # In the middle of a token's life it may be somebody else who has logged in there.
+            assert (profile.login_generation == seen.login_generation, seen.is_of(profile)) == (same, same)
+            seen = Record.begin(profile)
+        program.write("", "", 0)
+        await accounts.watching.look()
+        at[0] += 3_600_000
+        program.write("canary-z", expires=at[0] + 3_600_000)
+        await accounts.watching.look()
+        assert not seen.is_of(accounts.vault.get(ID)), "it was logged out meanwhile"
+
+
+@pytest.mark.parametrize(("who", "same"), [("7", True), ("8", False)])
+async def test_whoever_is_named_by_the_id_token_decides(tmp_path: Path, who: str, same: bool) -> None:
+    file = tmp_path / "oauth_creds.json"
+
+    def write(access: str, subject: str) -> None:
+        claims = json.dumps({"iss": "https://acme.test", "sub": subject}).encode()
+        identity = f"e30.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.canary"
+        row = {"access_token": access, "refresh_token": "canary-r", "expiry_date": AT, "id_token": identity}
+        file.write_text(json.dumps(row))
+
+    async with opened(tmp_path, None, now=lambda: AT) as (accounts, _):
+        write("canary-a", "7")
+        body = {"kind": "gemini", "path": str(file), "owner": "external"}
+        await accounts.keeping.bring(ImportRequest.model_validate(body))
+        seen = Record.begin(accounts.vault.get("google:gemini"))
+        write("canary-b", who)
+        await accounts.watching.look()
+        profile = accounts.vault.get("google:gemini")
+        assert (profile.generation, seen.is_of(profile)) == (2, same)
+
+
+async def test_an_old_copy_of_a_login_that_was_refreshed_here_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path, "edgebotd") as (accounts, _):
+        was = accounts.vault.get(ID)
+        await accounts.vault.change(was, was, Login("canary-b", "canary-s"), renewed=True)
+        copy = {"profiles": {"anthropic:other": {"type": "oauth", "access": "canary-a", "refresh": "canary-r"}}}
+        body = {"kind": "openclaw", "content": json.dumps(copy), "owner": "edgebotd"}
+        [item] = (await accounts.keeping.bring(ImportRequest.model_validate(body))).items
+        assert (item.outcome, item.problem) == ("refused", f"it is an old copy of {ID}, which has another token by now")
 
 
 async def test_blanks_and_a_missing_file_leave_the_good_login(tmp_path: Path) -> None:
@@ -161,8 +219,8 @@ async def test_what_can_only_be_watched_is_not_taken_over(tmp_path: Path) -> Non
         program.write("canary with spaces")
         [item] = (await accounts.keeping.bring(request(program, owner="external"))).items
         assert item.outcome == "refused"
-        [item] = (await accounts.keeping.bring(request(program, owner="external", only=["other:one"]))).items
-        assert item.outcome == "refused" and accounts.vault.all() == []
+        none = await accounts.keeping.bring(request(program, owner="external", only=["other:one"]))
+        assert (none.items, accounts.vault.all()) == ([], []), "what is not asked for is not told either"
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,8 @@ def test_an_import_sends_what_it_has_read_and_a_watched_file_by_its_path(
     assert "It means this." in taken.stderr and "[providers.google.oauth]" in taken.stderr
     assert taken.exit_code == 0 and SECRET not in taken.output
     item.update(outcome="refused", problem="it is here already, as google:gemini")
+    some = command("accounts", "import", "gemini", "--take", "--only", "openai:nobody", "--only", "google:gemini")
+    assert "There is no openai:nobody in it." in some.stderr
     again = command("accounts", "import", "gemini", "--take")
     assert again.exit_code == 1 and "it is here already" in again.stdout
     assert again.stderr == "Error: Nothing was imported.\n", "and nothing of what an import would mean"

@@ -130,9 +130,8 @@ class Record:
         if self.generation == profile.generation:
             # Another one of the same name, after the first was removed.
             return False
-        if profile.owner == "external":
-            # Its program may have refreshed it, or somebody has logged in there as somebody else.
-            return self.account_id is not None and self.account_id == profile.account_id
+        if self.account_id is not None and profile.account_id is not None:
+            return self.account_id == profile.account_id
         return self.login_generation == profile.login_generation
 
     def follow(self, profile: Profile, now: int, floor: int) -> None:
