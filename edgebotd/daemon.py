@@ -79,7 +79,7 @@ STATUS_SECONDS: Final = 15.0
 MORE_START_SECONDS: Final = 60.0
 """How far ahead a start that takes long asks for time."""
 EXTRA_STOP_SECONDS: Final = 20.0
-"""What a stop may take beyond the requests' deadline: telling the streams, the last commits."""
+"""What a stop may take beyond the requests' deadline and providers: telling the streams, the last commits."""
 
 
 @dataclass(frozen=True)
@@ -347,7 +347,8 @@ async def _ask_for_time(opening: trio.CancelScope) -> None:
 async def _wait_for_stop(house: _House) -> None:
     await house.stopping.wait()
     systemd.notify_stopping("Stopping: telling the streams, ending requests")
-    systemd.extend_timeout(house.settings.server.graceful_seconds + EXTRA_STOP_SECONDS)
+    answers = house.services.profiles.begin_to_stop()
+    systemd.extend_timeout(house.settings.server.graceful_seconds + EXTRA_STOP_SECONDS + answers)
 
 
 async def _watch_signals(
@@ -374,8 +375,7 @@ async def _watch_signals(
 
 async def _keep_watchdog() -> None:
     """Tell systemd that the event loop turns, twice in each interval that it asks for."""
-    interval = systemd.watchdog_interval()
-    if interval is None:
+    if (interval := systemd.watchdog_interval()) is None:
         return
     while True:
         systemd.notify_watchdog()

@@ -91,6 +91,17 @@ class ProviderAccounts:
         self.delivering.wire(gateways, file_of)
         self.gateway_logins.wire(gateways)
 
+    def begin_to_stop(self) -> float:
+        """Ask providers for nothing new; return how many seconds what they have been asked for may take to be stored.
+
+        It is waited for, whatever is cancelled: an answer holds the only token that is good.
+        """
+        waited = self.refresher.begin_to_stop() | self.signing.under_way()
+        if waited:
+            names, longest = ", ".join(sorted(waited)), max(waited.values())
+            log.info("stopping waits for the provider's answer to %s, up to %.0f s: it would be lost", names, longest)
+        return max(waited.values(), default=0.0)
+
     @property
     def jobs(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """What the supervisor runs, by name; a bug in one of them stops no other."""

@@ -17,7 +17,7 @@ from edgebotd.accounts.clients import oauth_of
 from edgebotd.accounts.http import Call
 from edgebotd.accounts.lanes import Lanes
 from edgebotd.accounts.refresh_lock import RefreshLock
-from edgebotd.accounts.refreshing import SAVE_PAUSE_SECONDS, Refreshing
+from edgebotd.accounts.refreshing import SAVE_PAUSE_SECONDS, Refreshing, longest_of
 from edgebotd.accounts.schedule import ACTIVE, LAST_TRY_MS, due_at
 from edgebotd.accounts.vault import Vault
 from edgebotd.config import ProviderSettings
@@ -89,6 +89,8 @@ class Refresher:
         self._refreshing = Refreshing(vault, hub, providers, call, now=now, rng=rng)
         self._room = trio.CapacityLimiter(AT_ONCE)
         self._busy: set[str] = set()
+        self._inside: set[str] = set()
+        self._ending = False
         self._forced: dict[str, int] = {}
         self._asked_at: dict[str, int] = {}
         self._rounds: dict[str, int] = {}
@@ -158,6 +160,8 @@ class Refresher:
             raise Conflict(
                 "not_refreshed_here", f"{profile.id} is not refreshed by edgebotd, so there is nothing to do."
             )
+        if self._ending:
+            raise Conflict("stopping", "edgebotd is stopping, and begins no refresh any more.")
         if not self.leading:
             raise Conflict(
                 "refreshed_elsewhere", "Another edgebotd of this machine refreshes the logins; ask that one."
@@ -178,6 +182,11 @@ class Refresher:
         """Look at all times anew, for somebody who knows that the clock has moved."""
         self._wake.set()
 
+    def begin_to_stop(self) -> dict[str, float]:
+        """Begin no refresh any more; return those under way, each with how long the end of `run` may wait for it."""
+        self._ending = True
+        return {one: longest_of(oauth_of(self._providers, one.partition(":")[0])) for one in self._inside}
+
     def _force(self, profile: Profile) -> None:
         self._forced[profile.id] = profile.generation
         self._wake.set()
@@ -197,7 +206,7 @@ class Refresher:
         """Whether a login may have a token within the time that one waits for it."""
         if profile.state == "refreshing" or profile.id in self._busy:
             return True
-        at = self._due(profile)
+        at = None if self._ending else self._due(profile)
         return self._ours(profile) and at is not None and at <= self._now() + WAIT_SECONDS * 1000
 
     # The job
@@ -253,7 +262,7 @@ class Refresher:
         if profile.id in self._refreshing.unsaved:
             return now + int(SAVE_PAUSE_SECONDS * 1000)
         at = self._due(profile)
-        if at is None or not self._ours(profile):
+        if at is None or self._ending or not self._ours(profile):
             return None
         return max(at, self._held.get(profile.id, 0), self._pause_of(profile, now))
 
@@ -262,7 +271,7 @@ class Refresher:
             return False
         if profile.id in self._refreshing.unsaved or self._refreshing.orphaned(profile):
             return True
-        if not self._ours(profile):
+        if self._ending or not self._ours(profile):
             return False
         if self._forced.get(profile.id) == profile.generation:
             return True
@@ -287,6 +296,7 @@ class Refresher:
         try:
             async with self._room:
                 async with self._lanes.of(profile_id):
+                    self._inside.add(profile_id)
                     await self._refresh(profile_id)
         except NotFound:
             pass  # removed meanwhile
@@ -295,6 +305,7 @@ class Refresher:
             self._held[profile_id] = self._now() + TROUBLE_MS
         finally:
             self._busy.discard(profile_id)
+            self._inside.discard(profile_id)
             self._forced.pop(profile_id, None)
             self._rounds[profile_id] = self._rounds.get(profile_id, 0) + 1
             self._wake.set()

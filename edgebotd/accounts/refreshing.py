@@ -39,6 +39,11 @@ SAVE_SECONDS: Final = 30.0
 SAVE_PAUSE_SECONDS: Final = 2.0
 
 
+def longest_of(oauth: OAuthSettings | None) -> float:
+    """Return how long a refresh may take, which nothing cancels."""
+    return (0.0 if oauth is None else oauth.timeout_seconds) + SAVE_SECONDS
+
+
 class Refreshing:
     """Made by `Refresher`, which sees that a login is in here once at a time.
 
@@ -94,8 +99,7 @@ class Refreshing:
             reason = "edgebotd ended while the provider was asked; nobody knows whether it answered."
             await self._store(profile, Settled("uncertain", begin_uncertain(profile, oauth, self._now(), reason)))
             return None
-        seconds = (0.0 if oauth is None else oauth.timeout_seconds) + SAVE_SECONDS
-        with trio.move_on_after(seconds, shield=True):
+        with trio.move_on_after(longest_of(oauth), shield=True):
             login = await self._vault.login(profile.id)
             claimed = await self._vault.change(
                 profile,

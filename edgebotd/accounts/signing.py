@@ -180,6 +180,11 @@ class Signing:
         await self._land(pending, request.address.get_secret_value())
         return self._told(pending)
 
+    def under_way(self) -> dict[str, float]:
+        """Return the logins whose code is being changed into tokens, each with how long that may take."""
+        busy = [one for one in self._pending.values() if one.busy]
+        return {one.profile_id: one.oauth.timeout_seconds + SAVE_SECONDS for one in busy}
+
     def _check_name(self, profile_id: str) -> Profile | None:
         try:
             profile = self._vault.get(profile_id)

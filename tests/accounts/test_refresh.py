@@ -351,6 +351,23 @@ async def test_stopping_waits_for_an_answer_that_is_under_way(autojump_clock: Mo
             assert acme.newest(await desk.vault.login(ID)) and desk.profile.state == "fresh"
 
 
+async def test_from_the_beginning_of_a_stop_no_refresh_begins(autojump_clock: MockClock) -> None:
+    acme = FakeProvider(seconds=8)
+    async with open_desk(acme.call) as desk:
+        for number in range(10):
+            await desk.add(acme.login(), f"acme:{number}", next_at=clock())
+        await until(lambda: acme.at_once == 8)
+        assert set(desk.refresher.begin_to_stop().values()) == {60.0}
+        await trio.sleep(4000)
+        assert len(acme.asked) == 8, "neither those in line nor what has become due"
+        (idle, *_) = [one for one in desk.vault.all() if one.generation == 1]
+        with pytest.raises(Conflict, match="is stopping"):
+            await desk.refresher.refresh_now(idle.id)
+        with pytest.raises(Problem, match="There is no token"):
+            await desk.refresher.access_token(idle.id)
+        assert desk.refresher.begin_to_stop() == {}
+
+
 async def test_a_claim_that_a_start_finds_is_a_doubt_and_not_tried(autojump_clock: MockClock) -> None:
     acme = FakeProvider()
     async with open_desk(acme.call, run=False) as desk:

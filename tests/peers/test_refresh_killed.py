@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from pathlib import Path
 
+import pytest
 import trio
 
 from tests.peers.oauth import OAuthServer
@@ -115,6 +118,41 @@ async def test_killed_at_each_point_of_a_refresh(oauth_server: OAuthServer, tmp_
         await channel.until(lambda _: bool(channel.of("alert", state="resolved", alertId="profile:acme:unsaved:login")))
     good = {name for name, login in (await stored(tmp_path)).items() if await oauth_server.newest(login)}
     assert good == {*NAMES} - {"unanswered"}
+
+
+async def test_stopping_waits_for_an_answer_and_says_so(
+    oauth_server: OAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (login,) = await oauth_server.logins(1)
+    await put_in(tmp_path, {"work": login}, due=True)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "systemd"))
+    holding = await oauth_server.count("holding")
+    await oauth_server.fault(hold=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "systemd"))
+        systemd.setblocking(False)
+        async with daemon_at(oauth_server, tmp_path) as (daemon, _):
+            await wait_count(oauth_server, "holding", holding + 1)
+            daemon.program.terminate()
+            with trio.fail_after(20):
+                while "stopping waits" not in (said := daemon.program.log.read_text()):  # noqa: ASYNC110 - a file
+                    await trio.sleep(0.02)
+            assert "the provider's answer to acme:work, up to 60 s" in said
+            await oauth_server.fault(hold=False)
+            assert await trio.to_thread.run_sync(daemon.program.wait, 20) == 0
+        told = _all_of(systemd)
+    # The requests' deadline, the streams, and this: whatever TimeoutStopSec= is.
+    assert max(int(time) for time in re.findall(r"EXTEND_TIMEOUT_USEC=(\d+)", told)) == 90_000_000
+    assert all([await oauth_server.newest(one) for one in (await stored(tmp_path)).values()])
+
+
+def _all_of(systemd: socket.socket) -> str:
+    told = ""
+    try:
+        while True:
+            told += systemd.recv(4096).decode() + "\n"
+    except BlockingIOError:
+        return told
 
 
 async def _there(folder: Path, *names: str) -> None:
