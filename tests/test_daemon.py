@@ -47,19 +47,21 @@ Chat.search = search
 
 BROKEN_TASKS = {
     "the status line": """
-import trio
+import pathlib, trio
 from edgebotd import daemon
 async def keep(house, listeners):
-    await trio.sleep(1)
+    while not pathlib.Path(GO).exists():
+        await trio.sleep(0.05)
     raise KeyError("planted in the core")
 daemon._keep_status = keep
 """,
     "the hub": """
-import trio
+import pathlib, trio
 from edgebotd.hub.hub import Hub
 before = Hub.tasks
 async def broken():
-    await trio.sleep(1)
+    while not pathlib.Path(GO).exists():
+        await trio.sleep(0.05)
     raise KeyError("planted in the core")
 Hub.tasks = property(lambda self: (*before.fget(self), broken))
 """,
@@ -119,8 +121,10 @@ async def test_a_bug_in_a_request_is_that_requests_alone(tmp_path: Path) -> None
 async def test_a_bug_in_the_core_ends_the_daemon_with_a_failure_and_keeps_what_was_acknowledged(
     tmp_path: Path, task: str
 ) -> None:
-    async with open_daemon(tmp_path, BOTS, BROKEN_TASKS[task]) as (daemon, _channel):
+    go = tmp_path / "go"
+    async with open_daemon(tmp_path, BOTS, f"GO = {str(go)!r}\n{BROKEN_TASKS[task]}") as (daemon, _channel):
         made = (await daemon.ask("POST", "/api/bots/good/conversations", {"title": "acknowledged"})).json()
+        go.touch()
         status = await trio.to_thread.run_sync(daemon.program.wait, 30)
         assert status == 1
         assert "planted in the core" in daemon.program.log.read_text()
