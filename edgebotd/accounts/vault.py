@@ -1,7 +1,8 @@
 """The vault: which logins there are, and their secrets, sealed. Nothing else opens them.
 
 A login changes by comparing and swapping its generation and claim (`store/profiles.py`), so that of two writers with
-the same old state one is told that it came too late. `Vault.subscribe` hears of each change after it is durable.
+the same old state one is told that it came too late. `Vault.subscribe` hears of each change after it is durable. What a
+refresh brings is told by whoever refreshes; of everything else `auth-profiles:refreshed` tells in the same transaction.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import trio
 from edgebotd.accounts.cipher import Cipher, VaultLocked
 from edgebotd.accounts.secrets import Login
 from edgebotd.errors import NotFound
+from edgebotd.events import ALL, AuthProfileRefreshed
 from edgebotd.store import profiles as rows
 from edgebotd.store.database import Database
 from edgebotd.store.profiles import Profile
@@ -118,13 +120,14 @@ class Vault:
             changed_at=now,
         )
 
-        ids = tuple(bots)
+        ids, told = tuple(bots), self._news("added", made)
 
         def write(tx: Transaction) -> Mapping[str, tuple[str, ...]]:
             rows.add(tx.connection, made, None if login is None else self._sealed(made, login))
             rows.set_bots(tx.connection, made.id, ids)
             if note is not None:
                 note(tx.connection, "profile.add", made)
+            _emit(tx, told)
             return rows.bots_of(tx.connection)
 
         def apply(used: Mapping[str, tuple[str, ...]]) -> None:
@@ -167,6 +170,9 @@ class Vault:
                 login_generation=was.login_generation if renewed else was.generation + 1,
                 fingerprint=login.fingerprint,
             )
+        # Somebody has logged in, or its owner has renewed it.
+        is_news = (login is not None and not renewed) or was.owner != "edgebotd"
+        told = self._news("changed", changed) if is_news else []
 
         def write(tx: Transaction) -> bool:
             if not rows.replace(tx.connection, changed, was=was):
@@ -175,6 +181,7 @@ class Vault:
                 rows.put_secret(tx.connection, changed.id, changed.generation, self._sealed(changed, login))
             if note is not None:
                 note(tx)
+            _emit(tx, told)
             return True
 
         def apply(done: bool) -> None:
@@ -193,12 +200,14 @@ class Vault:
             NotFound: there is none.
         """
         profile = self.get(profile_id)
+        told = self._news("changed", profile)
 
         def write(tx: Transaction) -> None:
             if not rows.relabel(tx.connection, profile_id, label):
                 raise NotFound("login", profile_id)
             if note is not None:
                 note(tx.connection, "profile.label", profile)
+            _emit(tx, told)
 
         await self._write(write, lambda _: self._put(dataclasses.replace(self._profiles[profile_id], label=label)))
         return self.get(profile_id)
@@ -210,12 +219,14 @@ class Vault:
             NotFound: there is none.
         """
         profile = self.get(profile_id)
+        told = self._news("removed", profile)
 
         def write(tx: Transaction) -> None:
             if not rows.remove(tx.connection, profile_id):
                 raise NotFound("login", profile_id)
             if note is not None:
                 note(tx.connection, "profile.remove", profile)
+            _emit(tx, told)
 
         def apply(_: None) -> None:
             del self._profiles[profile_id]
@@ -231,11 +242,13 @@ class Vault:
             NotFound: there is no such profile, or no such bot.
         """
         profile, ids = self.get(profile_id), tuple(sorted(set(bot_ids)))
+        told = self._news("changed", profile)
 
         def write(tx: Transaction) -> Mapping[str, tuple[str, ...]]:
             rows.set_bots(tx.connection, profile_id, ids)
             if note is not None:
                 note(tx.connection, "profile.bots", profile)
+            _emit(tx, told)
             return rows.bots_of(tx.connection)
 
         def apply(bots: Mapping[str, tuple[str, ...]]) -> None:
@@ -250,22 +263,26 @@ class Vault:
         found = await self._database.read(rows.bots_of)
         # Something that was written meanwhile knows better.
         if self._bots is seen and found != seen:
-            self._bots = found
-            for profile_id in sorted({*seen, *found}):
-                if seen.get(profile_id) != found.get(profile_id):
-                    self._tell(profile_id)
+            await self._take_bots([one for one in sorted({*seen, *found}) if seen.get(one) != found.get(one)])
 
     async def forget_bot(self, bot_id: str) -> None:
         """Take a bot that was removed from every profile."""
-        told = [profile_id for profile_id, bots in self._bots.items() if bot_id in bots]
+        theirs = [profile_id for profile_id, bots in self._bots.items() if bot_id in bots]
+        await self._take_bots(theirs, lambda conn: rows.forget_bot(conn, bot_id))
+
+    async def _take_bots(
+        self, changed: list[str], change: Callable[[sqlite3.Connection], None] = lambda _: None
+    ) -> None:
+        told = self._news("changed", *(self._profiles[one] for one in changed if one in self._profiles))
 
         def write(tx: Transaction) -> Mapping[str, tuple[str, ...]]:
-            rows.forget_bot(tx.connection, bot_id)
+            change(tx.connection)
+            _emit(tx, told)
             return rows.bots_of(tx.connection)
 
         def apply(bots: Mapping[str, tuple[str, ...]]) -> None:
             self._bots = bots
-            for profile_id in told:
+            for profile_id in changed:
                 self._tell(profile_id)
 
         await self._write(write, apply)
@@ -330,6 +347,13 @@ class Vault:
         await finished.wait()
         return answer[0].unwrap()
 
+    def _news(self, word: str, *profiles: Profile) -> list[AuthProfileRefreshed]:
+        """Return what the page is told of a change; nothing where the vault does not write through a hub."""
+        if self._submit is None:
+            return []
+        at = self._now()
+        return [AuthProfileRefreshed(profile_id=p.id, outcome=word, expires_at=p.expires_at, at=at) for p in profiles]
+
     def _sealed(self, profile: Profile, login: Login) -> bytes:
         return self._cipher.seal(login.to_bytes(), _place(profile))
 
@@ -351,6 +375,11 @@ def fits(conn: sqlite3.Connection, cipher: Cipher) -> bool:
     except VaultLocked:
         return False
     return True
+
+
+def _emit(tx: Transaction, told: Iterable[AuthProfileRefreshed]) -> None:
+    for event in told:
+        tx.emit(ALL, event)
 
 
 def _place(profile: Profile) -> str:

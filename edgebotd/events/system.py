@@ -113,11 +113,12 @@ class ProvisionDone(Event):
 
 
 class AuthProfileRefreshed(Event):
-    """A provider login's token was refreshed, or was not. Never a secret."""
+    """A provider login's token was refreshed, or was not; or it was added, changed or removed. Never a secret."""
 
     type: Literal["auth-profiles:refreshed"] = "auth-profiles:refreshed"
     profile_id: str
     outcome: str
+    """Of a refresh, or `added`, `changed` (another login or secret, its label, the bots that use it), `removed`."""
     expires_at: AtMs | None = None
     detail: str | None = None
     at: AtMs

@@ -203,8 +203,10 @@ class Desk:
         return await self.database.read(query)
 
     async def outcomes(self) -> list[str]:
-        """Return the outcomes that were told."""
-        return [event["outcome"] for event in await self.told()]
+        """Return the outcomes of refreshes that were told, without the vault's own words."""
+        return [
+            word for event in await self.told() if (word := event["outcome"]) not in ("added", "changed", "removed")
+        ]
 
     async def alerts(self) -> list[tuple[str, str]]:
         """Return the alerts that were told: id and state."""

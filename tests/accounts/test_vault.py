@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from edgebotd.store import profiles as rows
 from edgebotd.store.bots import StoredBot
 from edgebotd.store.database import Database, Transaction, open_database
 from edgebotd.store.profiles import Profile
+from tests.hub.support import hub_on
 
 KEY = new_key()
 ID = "anthropic:work"
@@ -248,6 +250,37 @@ async def test_bots_that_use_it_are_those_that_are_there(autojump_clock: MockClo
         assert (await load_vault(database, Cipher(KEY), now=now)).bots_of(ID) == ()
         await vault.remove(ID)
         await agree(database, vault)
+
+
+async def test_each_change_that_is_no_refresh_is_told_once_with_it(autojump_clock: MockClock) -> None:
+    async with open_database(None) as database, hub_on(database) as hub:
+        vault = await load_vault(database, Cipher(KEY), now=now, submit=hub.submit)
+        await make_bots(database, "a")
+
+        async def told() -> list[tuple[str, str]]:
+            found = await database.read(
+                lambda conn: conn.execute("SELECT data FROM journal ORDER BY number").fetchall()
+            )
+            events = [json.loads(data) for (data,) in found]
+            return [(event["profileId"], event["outcome"]) for event in events]
+
+        made = await vault.add(PROFILE, FIRST)
+        await vault.relabel(ID, "Work")
+        await vault.set_bots(ID, ["a"])
+        assert await told() == [(ID, "added"), (ID, "changed"), (ID, "changed")]
+        # What refreshes it tells by itself; its owner's renewal and another login do not.
+        fresh = await vault.change(made, dataclasses.replace(made, state="fresh"), SECOND, renewed=True)
+        assert fresh is not None and len(await told()) == 3
+        assert await vault.change(fresh, fresh, FIRST) is not None and len(await told()) == 4
+        # Of what happens without the vault's doing.
+        await database.write(lambda tx: tx.connection.execute("DELETE FROM profile_bots"))
+        await vault.look_at_bots()
+        await vault.look_at_bots()
+        assert vault.bots_of(ID) == () and len(await told()) == 5
+        await vault.set_bots(ID, ["a"])
+        await vault.forget_bot("a")
+        await vault.remove(ID)
+        assert (await told())[5:] == [(ID, "changed"), (ID, "changed"), (ID, "removed")]
 
 
 async def test_what_is_not_there_is_not_found(autojump_clock: MockClock) -> None:
