@@ -25,7 +25,8 @@ from edgebotd.accounts.lanes import Lanes
 from edgebotd.accounts.refresh import Refresher
 from edgebotd.accounts.refresh_lock import RefreshLock
 from edgebotd.accounts.signing import Signing
-from edgebotd.accounts.usage.cache import Gateways, UsageCache
+from edgebotd.accounts.usage.cache import UsageCache
+from edgebotd.accounts.usage.of_gateway import Gateways
 from edgebotd.accounts.vault import Vault, load_vault
 from edgebotd.accounts.watching import Watching
 from edgebotd.config import AccountsSettings, ProviderSettings

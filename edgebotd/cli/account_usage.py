@@ -17,20 +17,25 @@ _MARKS: Final = ((95.0, "red"), (80.0, "yellow"), (0.0, "green"))
 
 @click.command()
 @click.argument("login", metavar="[PROVIDER:NAME]", required=False)
+@click.option("--now", "now", is_flag=True, help="Ask the provider first; it is never asked sooner than it bears.")
 @json_option
 @click.pass_obj
-def usage(target: Target, login: str | None, as_json: bool) -> None:
+def usage(target: Target, login: str | None, now: bool, as_json: bool) -> None:
     """Show how much of each account is used, when it starts anew, and whether it lasts until then.
 
-    The figures are those that were learned last. --json prints one login a line.
+    The figures are those that were learned last, unless --now asks for those of one login. --json prints one login a
+    line.
     """
     from edgebotd.cli.client import path
 
+    if now and login is None:
+        raise click.UsageError("Say of which login: edgebotd accounts usage --now PROVIDER:NAME.")
     with target.client() as client:
         if login is None:
             items = client.get("/api/usage")["items"]
         else:
-            items = [client.get(path("/api/profiles/{}/usage", login))]
+            place = path("/api/profiles/{}/usage", login)
+            items = [client.post(place, {}) if now else client.get(place)]
     if as_json:
         for item in items:
             print_json(item)

@@ -163,10 +163,12 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("GET", "/api/profiles/login/{login_id}", Need.ADMIN),
     Policy("POST", "/api/profiles/login/{login_id}/finish", Need.ADMIN, Body.SMALL),
     Policy("POST", _PROFILE + "/refresh", Need.ADMIN, Body.SMALL),
+    Policy("POST", _PROFILE + "/usage", Need.ADMIN, Body.SMALL),
     Policy("PATCH", _PROFILE, Need.ADMIN, Body.SMALL),
     Policy("DELETE", _PROFILE, Need.ADMIN, Body.SMALL),
     Policy("PUT", _PROFILE + "/secret", Need.ADMIN, Body.SMALL),
     Policy("PUT", _PROFILE + "/bots", Need.ADMIN, Body.SMALL),
+    Policy("GET", _PROFILE + "/grants", Need.ADMIN),
     Policy("POST", _PROFILE + "/grants", Need.ADMIN, Body.SMALL),
     Policy("GET", _PROFILE + "/token", Need.PROFILE_TOKEN),
     # Bots and chat.

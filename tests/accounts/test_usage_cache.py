@@ -23,7 +23,7 @@ from edgebotd.accounts.secrets import Login
 from edgebotd.accounts.usage.cache import UsageCache
 from edgebotd.accounts.vault import Vault, load_vault
 from edgebotd.config import ProviderSettings
-from edgebotd.errors import EdgebotdError, NotFound
+from edgebotd.errors import Conflict, EdgebotdError, NotFound, Problem
 from edgebotd.events import AuthProfileUsage
 from edgebotd.store import bots as bot_rows
 from edgebotd.store import usage as rows
@@ -561,3 +561,63 @@ async def test_history_is_kept_thinner_when_it_is_old_and_ends(autojump_clock: M
         assert 4 <= len(thin) <= 6 and set(thin) <= set(full) and thin[-1] == full[-1]
         assert await it.database.write(lambda tx: rows.trim(tx.connection, now() + 1, 3)) == 3
         assert await it.database.write(lambda tx: rows.trim(tx.connection, now() + 1, 1000)) == len(thin) - 3
+
+
+async def test_who_wants_to_know_has_it_asked_now_but_not_sooner_than_it_bears(autojump_clock: MockClock) -> None:
+    async with house() as it, it.cache(interval=HOUR) as cache:
+        await it.add()
+        await trio.sleep(90)
+        it.provider.used = 40.0
+        event = await cache.ask_now(ID)
+        assert [window.used_percent for window in event.windows] == [40.0] and it.told[-1] == event
+        with pytest.raises(Conflict, match=r"^It was asked 1 s ago, and may be asked again in 60 s\.$") as refused:
+            await cache.ask_now(ID)
+        assert refused.value.code == "too_soon" and len(it.provider.asked) == 2
+        # Two who ask at once, and what is due meanwhile, are one question; the lane is waited for.
+        await trio.sleep(90)
+        async with trio.open_nursery() as nursery:
+            async with it.lanes.of(ID):
+                nursery.start_soon(cache.ask_now, ID)
+                await trio.sleep(1)
+                nursery.start_soon(cache.ask_now, ID)
+                await trio.sleep(5)
+                assert len(it.provider.asked) == 2
+        assert len(it.provider.asked) == 3
+        # The pause of a 429 holds for persons too.
+        await trio.sleep(90)
+        it.provider.faults.append(429)
+        assert (error := (await cache.ask_now(ID)).error) is not None and error.kind == "rate_limited"
+        await trio.sleep(90)
+        with pytest.raises(Conflict, match=r"asked too often\. It may be asked again in 6[0-9] min"):
+            await cache.ask_now(ID)
+        assert len(it.provider.asked) == 4
+        await trio.sleep(2 * HOUR)
+        await it.change(state="needs_login")
+        with pytest.raises(Conflict, match="until somebody logs in again"):
+            await cache.ask_now(ID)
+        with pytest.raises(NotFound):
+            await cache.ask_now("acme:nobody")
+
+
+async def test_who_wants_to_know_is_told_where_nobody_can_be_asked_or_nothing_comes(autojump_clock: MockClock) -> None:
+    async with house() as it, it.cache("none") as cache:
+        await it.add()
+        with pytest.raises(Conflict, match=r"\[providers\.acme\.usage\]"):
+            await cache.ask_now(ID)
+    async with house() as it, it.cache() as cache:
+        await it.add()
+        async with it.lanes.of(ID):
+            with pytest.raises(Problem, match="shows by itself"):
+                await cache.ask_now(ID)
+            # One that is removed while somebody waits is told as gone at once.
+            before = trio.current_time()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_gone, cache)
+                await trio.sleep(1)
+                await it.vault.remove(ID)
+        assert trio.current_time() - before < 2
+
+
+async def _gone(cache: UsageCache) -> None:
+    with pytest.raises(NotFound):
+        await cache.ask_now(ID)

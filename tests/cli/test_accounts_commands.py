@@ -240,5 +240,8 @@ def test_use_is_shown_as_bars_with_pace_and_trouble(command: Command, script: Sc
     assert [json.loads(line)["profileId"] for line in command("accounts", "usage", "--json").stdout.splitlines()] == [
         "anthropic:work", "b:c",
     ]  # fmt: skip
+    script.answers["POST", "/api/profiles/b%3Ac/usage"] = (200, {**none, "plan": "asked"})
+    assert command("accounts", "usage", "--now", "b:c").stdout == "b:c  asked, nothing is known yet\n"
+    assert command("accounts", "usage", "--now").exit_code == 2
     script.answers["GET", "/api/usage"] = (200, {"items": []})
     assert "[providers.<id>.usage]" in command("accounts", "usage").stderr

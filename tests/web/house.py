@@ -15,6 +15,7 @@ from typing_extensions import override
 from edgebotd.access import Grant, Scope, local_admin
 from edgebotd.accounts.cipher import Cipher, new_key
 from edgebotd.accounts.house import open_accounts
+from edgebotd.accounts.http import Call
 from edgebotd.alerting.bots import BotsSeen
 from edgebotd.alerting.channels import Channels
 from edgebotd.alerting.house import make_alerting
@@ -150,6 +151,7 @@ async def open_house(
     bots: Bots | None = None,
     images: RemoteImages | None = None,
     outgoing: Outgoing | None = None,
+    call: Call | None = None,
 ) -> AsyncIterator[House]:
     """Open the parts and the web application over them."""
     settings = settings or Settings()
@@ -160,7 +162,9 @@ async def open_house(
             docker_on(
                 database, hub, clock, engine=engine, bots=bots or RowedBots(database), settings=settings.docker
             ) as docker,
-            open_accounts(database, settings.providers, hub=hub, cipher=Cipher(new_key()), now=clock) as profiles,
+            open_accounts(
+                database, settings.providers, hub=hub, cipher=Cipher(new_key()), now=clock, call=call
+            ) as profiles,
         ):
             passwords = InlinePasswords()
             services = Services(

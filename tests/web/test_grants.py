@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 
 import pytest
+import trio
 from trio.testing import MockClock
 
 from edgebotd.access import Scope
@@ -57,6 +58,33 @@ async def test_a_token_made_for_a_login_is_handed_it_and_nothing_else(
         assert [(one["profileId"], one["scopes"]) for one in listed] == [("anthropic:work", [])]
         assert SECRET not in audit.body.decode() and made.json["token"] not in audit.body.decode()
         assert SECRET not in caplog.text and made.json["token"] not in caplog.text
+
+
+async def test_an_administrator_sees_and_revokes_what_opens_a_login(autojump_clock: MockClock) -> None:
+    async with open_house(SETTINGS) as house:
+        root = await furnished(house)
+        await house.user("ann")
+        place = "/api/profiles/anthropic:work/grants"
+        assert (await root.get(place)).json == {"items": []}
+        now = house.services.now()
+        body = {"name": "agent", "userId": "ann", "expiresAt": now + 3_600_000}
+        made = (await root.post(place, body)).json
+        await root.post("/api/profiles/anthropic:other/grants", {"name": "elsewhere"})
+        await house.token("ann", Scope.READ)
+        assert (await over_socket(house.client.with_token(made["token"])).get(ONE)).status == 200
+        assert (await root.get(place)).json["items"] == [
+            {**body, "id": made["id"], "createdAt": now, "usedAt": now},
+        ]
+        assert (await (await house.signed_in("ann")).get(place)).status == 403
+        assert (await root.get("/api/profiles/no:such/grants")).status == 404
+        await root.post(place, {**body, "name": "short", "expiresAt": now + 1000})
+        await trio.sleep(2)
+        assert [one["name"] for one in (await root.get(place)).json["items"]] == ["agent"], (
+            "what has ended opens nothing"
+        )
+        assert (await root.request("DELETE", f"/api/tokens/{made['id']}")).status == 204
+        assert (await root.get(place)).json == {"items": []}
+        assert (await over_socket(house.client.with_token(made["token"])).get(ONE)).status == 401
 
 
 async def test_nobodys_rights_replace_such_a_token(autojump_clock: MockClock) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import trio
 from trio.testing import MockClock
 
 from edgebotd.access import Grant
+from edgebotd.accounts.http import Answer
 from edgebotd.accounts.secrets import Login
 from edgebotd.accounts.usage.record import Record
 from edgebotd.config import Settings
@@ -64,6 +66,34 @@ async def test_each_sees_the_windows_of_what_the_own_bots_use(autojump_clock: Mo
         nothing = (await root.get("/api/profiles/other:x/usage")).json
         assert (nothing["fetchedAt"], nothing["windows"], nothing["error"]) == (None, [], None)
         assert (await root.get("/api/profiles/acme:nobody/usage")).status == 404
+
+
+async def test_an_administrator_has_it_asked_now_and_that_is_in_the_audit(autojump_clock: MockClock) -> None:
+    asked: list[str] = []
+
+    async def call(method: str, url: str, **_: Any) -> Answer:
+        asked.append(f"{method} {url}")
+        return Answer(500, {}, SECRET.encode())
+
+    async with open_house(SETTINGS, call=call) as house, trio.open_nursery() as nursery:
+        root, ann, _ = await furnished(house)
+        nursery.start_soon(house.services.profiles.usage.run)
+        await trio.sleep(90)
+        before = len(asked)
+        assert (await ann.post(ONE, {})).status == 403
+        told = await root.post(ONE, {})
+        assert told.status == 200 and told.json["error"]["status"] == 500 and len(asked) == before + 1
+        assert [one["usedPercent"] for one in told.json["windows"]] == [97.5, 12.0], "the last ones stay"
+        again = await root.post(ONE, {})
+        assert (again.status, again.json["code"]) == (409, "too_soon") and "may be asked again in" in again.json[
+            "detail"
+        ]
+        assert (await root.post("/api/profiles/other:x/usage", {})).json["code"] == "not_asked"
+        assert (await root.post("/api/profiles/no:such/usage", {})).status == 404
+        audit = (await root.get("/api/audit")).json["items"]
+        assert [one["subject"] for one in audit if one["action"] == "profile.usage"] == ["acme:work"]
+        assert len(asked) == before + 1
+        nursery.cancel_scope.cancel()
 
 
 async def test_history_is_as_long_as_was_asked_for_and_keeps_its_peaks(autojump_clock: MockClock) -> None:

@@ -11,22 +11,24 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Final
 
 import trio
 
 from edgebotd.accounts.cipher import VaultLocked
 from edgebotd.accounts.http import Call
 from edgebotd.accounts.lanes import Lanes
-from edgebotd.accounts.usage.asking import SECONDS, Trouble, ask
+from edgebotd.accounts.usage.asking import Trouble, ask
+from edgebotd.accounts.usage.by_hand import check_by_hand
 from edgebotd.accounts.usage.forecast import runs_out_at
+from edgebotd.accounts.usage.of_gateway import Gateways, GatewayUsage
 from edgebotd.accounts.usage.pace import GATEWAY, Pace, Use, after_good, after_trouble, due_at
 from edgebotd.accounts.usage.record import Record, changed, not_asked
 from edgebotd.accounts.vault import Vault
 from edgebotd.config import ProviderSettings
-from edgebotd.errors import EdgebotdError, NotFound
+from edgebotd.errors import NotFound, Problem
 from edgebotd.events import AuthProfileUsage
-from edgebotd.protocol.usage import UnreadableUsage, Usage, Window, read_usage_status
+from edgebotd.protocol.usage import Usage, Window
 from edgebotd.store import usage as rows
 from edgebotd.store.database import Database
 from edgebotd.store.profiles import Profile
@@ -40,26 +42,11 @@ LOOK_SECONDS: Final = 30.0
 """The longest sleep: after a suspend the clocks of Trio and of the wall differ."""
 IDLE_MS: Final = 15 * 60_000
 """A bot that has spoken with nobody for so long is idle."""
-GATEWAY_ANSWER_MS: Final = 30_000
-"""A gateway answers for all logins that it owns at once."""
+BY_HAND_SECONDS: Final = 45.0
+"""For a question that a person waits for, with the refresh that may be before it in its lane."""
 LONGEST_SPAN_MS: Final = 31 * 86_400_000
 SPAN_MS: Final = 7 * 86_400_000
 """How much of a window's history a forecast looks at, where its length is not known."""
-
-_ALIASES: Final = {"openai-codex": "openai", "google": "google-gemini-cli"}
-"""Under what name a gateway tells of a provider that is called otherwise here."""
-
-
-class Gateways(Protocol):
-    """What is asked of bots' gateways; the bots' floor gives it."""
-
-    async def usage_status(self, bot_id: str) -> Mapping[str, Any]:
-        """Return the payload of `usage.status`.
-
-        Raises:
-            EdgebotdError: the gateway does not answer, or does not know the method.
-        """
-        ...
 
 
 class UsageCache:
@@ -92,16 +79,17 @@ class UsageCache:
         self._lanes = lanes
         self._rejected = rejected
         self._watched = watched
-        self._gateways = gateways
+        self._gateways = None if gateways is None else GatewayUsage(gateways)
         self._now = now
         self._rng = rng
         self._room = trio.CapacityLimiter(AT_ONCE)
         self._records: dict[str, Record] = {}
         self._told: dict[str, AuthProfileUsage] = {}
         self._asking: set[str] = set()
+        self._wanted: set[str] = set()
+        """Of whom a person has asked for figures now."""
+        self._answered = trio.Event()
         self._forgotten: set[str] = set()
-        self._answers: dict[str, tuple[int, Mapping[str, Any]]] = {}
-        self._gateway_locks: dict[str, trio.Lock] = {}
         self._wake = trio.Event()
         self._changed: set[str] = set()
         self._look_at = 0
@@ -138,6 +126,25 @@ class UsageCache:
             return {}
         return await self._database.read(lambda conn: rows.history(conn, profile_id, since_at, window_id))
 
+    async def ask_now(self, profile_id: str) -> AuthProfileUsage:
+        """Ask how much of a profile is used, because a person wants to know; return what is known then.
+
+        Whoever asks while a question is under way waits for that one. Raises what `check_by_hand` does, `NotFound`
+        without such a profile, and a `Problem` (503) where no question ends in time.
+        """
+        if profile_id not in self._asking:
+            profile = self._vault.get(profile_id)
+            check_by_hand(profile, self._pace(profile), self._record(profile), self._now())
+            self._wanted.add(profile_id)
+            self._wake.set()
+        with trio.move_on_after(BY_HAND_SECONDS):
+            while profile_id in self._wanted or profile_id in self._asking:
+                await self._answered.wait()
+                self._vault.get(profile_id)
+            return self.of(profile_id)
+        self._wanted.discard(profile_id)
+        raise Problem(503, "no_answer", "There is no answer yet. What comes of it shows by itself.")
+
     # The job
 
     async def load(self) -> None:
@@ -170,7 +177,7 @@ class UsageCache:
         waiting = [profile for profile in self._vault.all() if profile.id not in self._asking]
         idle = await self._idle([one for one in waiting if self._due(one, now, idle=False)], now)
         for profile in waiting:
-            at = self._due_at(profile, now, idle=profile.id in idle)
+            at = now if profile.id in self._wanted else self._due_at(profile, now, idle=profile.id in idle)
             if at is None:
                 continue
             if at > now:
@@ -198,11 +205,14 @@ class UsageCache:
                 except NotFound:
                     return
                 # The lane may have been long: the login is another one, or no longer well.
-                if self._due(profile, now, idle=False):
+                wanted = profile_id in self._wanted and not not_asked(profile, now)
+                if wanted or self._due(profile, now, idle=False):
                     await self._ask(profile, self._record(profile), now)
         finally:
             self._asking.discard(profile_id)
+            self._wanted.discard(profile_id)
             self._wake.set()
+            self._tell_waiting()
 
     async def _ask(self, profile: Profile, record: Record, now: int) -> None:
         pace = self._pace(profile)
@@ -238,34 +248,13 @@ class UsageCache:
 
     async def _answer(self, profile: Profile, now: int) -> Usage | Trouble:
         if profile.owner == "gateway":
-            return await self._of_gateway(profile, now)
+            assert self._gateways is not None, profile.id
+            return await self._gateways.ask(profile, now)
         try:
             login = await self._vault.login(profile.id)
         except (NotFound, VaultLocked) as exc:
             return Trouble("unsupported", f"There is nothing to ask with. {exc}")
         return await ask(self._call, self._providers[profile.provider].usage, profile, login, now)
-
-    async def _of_gateway(self, profile: Profile, now: int) -> Usage | Trouble:
-        assert self._gateways is not None and profile.place is not None, profile.id
-        async with self._gateway_locks.setdefault(profile.place, trio.Lock()):
-            at, answer = self._answers.get(profile.place, (None, {}))
-            if at is None or not at <= now < at + GATEWAY_ANSWER_MS:
-                with trio.move_on_after(SECONDS) as waiting:
-                    try:
-                        answer = await self._gateways.usage_status(profile.place)
-                    except EdgebotdError as exc:
-                        return Trouble("unreachable", f"The gateway does not say. {exc}")
-                if waiting.cancelled_caught:
-                    return Trouble("timeout", "The gateway does not answer in time.")
-                self._answers[profile.place] = (now, answer)
-        try:
-            found = read_usage_status(answer, now)
-        except UnreadableUsage as exc:
-            return Trouble("malformed", f"The gateway's answer cannot be read: {exc}.")
-        one = found.get(profile.provider) or found.get(_ALIASES.get(profile.provider, ""))
-        if one is None:
-            return Trouble("http", "The gateway says nothing of this provider.")
-        return one.usage or Trouble("http", "The gateway could not learn it.")
 
     # Keeping
 
@@ -348,6 +337,11 @@ class UsageCache:
     def _hear(self, profile_id: str) -> None:
         self._changed.add(profile_id)
         self._wake.set()
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        self._answered.set()
+        self._answered = trio.Event()
 
     def _look(self) -> None:
         """Tell of profiles that have changed, and now and then look at all: tokens run out without a word."""

@@ -36,6 +36,23 @@ class GrantedToken(Model):
     token: str
 
 
+class GrantInfo(Model):
+    """A token that opens a login, without its secret. `DELETE /api/tokens/{id}` revokes it."""
+
+    id: str
+    user_id: str
+    name: str
+    created_at: AtMs
+    expires_at: AtMs | None
+    used_at: AtMs | None
+
+
+class GrantList(Model):
+    """Newest first; those that have expired are left out."""
+
+    items: list[GrantInfo]
+
+
 class ProfileToken(Model):
     """What the login's provider takes now."""
 
@@ -57,9 +74,28 @@ class GrantRoutes:
     def routes(self) -> list[Route]:
         """Return the rows."""
         return [
+            route("GET", "/api/profiles/{profile_id}/grants", self.list_grants),
             route("POST", "/api/profiles/{profile_id}/grants", self.grant, status=201),
             route("GET", "/api/profiles/{profile_id}/token", self.hand_out, answer=ProfileToken),
         ]
+
+    async def list_grants(self, call: Call) -> GrantList:
+        """List the tokens that open a login."""
+        profile_id, now = self._services.profiles.vault.get(call.parameters["profile_id"]).id, self._services.now()
+        return GrantList(
+            items=[
+                GrantInfo(
+                    id=token.id,
+                    user_id=token.user_id,
+                    name=token.name,
+                    created_at=token.created_at,
+                    expires_at=token.expires_at,
+                    used_at=self._services.people.used_at(token.id, token.used_at),
+                )
+                for token in self._services.tokens.visible(call.principal)
+                if token.profile_id == profile_id and (token.expires_at is None or token.expires_at > now)
+            ]
+        )
 
     async def grant(self, call: Call, body: ProfileGrant) -> GrantedToken:
         """Make a token that is handed this login's access token, and may nothing else; its secret is in the answer."""

@@ -11,6 +11,7 @@ from edgebotd.access import Principal
 from edgebotd.errors import NotFound
 from edgebotd.events import AtMs, AuthProfileUsage, Model
 from edgebotd.events.catalogue import CATALOGUE
+from edgebotd.people.audit import entry
 from edgebotd.store.usage import Point
 from edgebotd.web.metrics import LabelledFigures
 from edgebotd.web.route import Call, Route, route
@@ -70,6 +71,7 @@ class ProfileUsageRoutes:
         return [
             route("GET", "/api/usage", self.list_usage),
             route("GET", one + "/usage", self.show),
+            route("POST", one + "/usage", self.ask_now),
             route("GET", one + "/usage/history", self.history),
         ]
 
@@ -81,6 +83,14 @@ class ProfileUsageRoutes:
     async def show(self, call: Call) -> AuthProfileUsage:
         """Show how much of an account is used, as it was last learned."""
         return self._of(call)
+
+    async def ask_now(self, call: Call) -> AuthProfileUsage:
+        """Ask how much of an account is used now, unless that is too soon, and show what is known then."""
+        profile_id = call.parameters["profile_id"]
+        event = await self._usage.ask_now(profile_id)
+        act = entry(call.actor, self._services.now(), "profile.usage", profile_id)
+        await self._services.people.audit(act)
+        return event
 
     async def history(self, call: Call, query: HistoryQuery) -> UsageHistory:
         """Show how the windows of an account came to what they are."""
