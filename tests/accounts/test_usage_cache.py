@@ -193,6 +193,43 @@ async def test_nobody_is_asked_about_without_a_way_to(autojump_clock: MockClock)
             cache.of("acme:nobody")
 
 
+async def test_of_one_that_nobody_is_asked_about_only_that_its_login_is_not_well_is_told(
+    autojump_clock: MockClock,
+) -> None:
+    async with house() as it, it.cache("none") as cache:
+        await it.add()
+        bot = StoredBot("a", "echo", "A", {})
+        await it.database.write(lambda tx: bot_rows.add(tx.connection, bot))
+        await it.vault.set_bots(ID, ["a"])
+        await trio.sleep(1)
+        assert it.told == []
+        await it.change(state="backoff", next_at=now() + 5000)
+        await trio.sleep(1)
+        assert (error := it.told[-1].error) is not None and error.retry_at == now() + 4000, "nobody is needed yet"
+        await it.change(state="needs_login")
+        await trio.sleep(40)
+        assert it.told[-1].bot_ids == ("a",) and it.told[-1].windows == ()
+        assert (error := it.told[-1].error) is not None and (error.kind, error.status) == ("auth", None)
+        await it.change(state="fresh")
+        await trio.sleep(1)
+        assert it.told[-1].error is None and it.provider.asked == [] and cache.all() == []
+
+
+async def test_what_is_not_asked_about_any_more_is_told_as_unknown(autojump_clock: MockClock) -> None:
+    async with house() as it:
+        await it.add()
+        async with it.cache():
+            await trio.sleep(1)
+        assert it.told[-1].windows
+        async with it.cache("none") as cache:
+            heard: list[AuthProfileUsage] = []
+            cache.listen(heard.append)
+            assert [(one.profile_id, one.windows, one.fetched_at) for one in heard] == [(ID, (), None)]
+            assert cache.of(ID).windows == ()
+        async with it.cache() as cache:
+            assert cache.of(ID).windows, "it is still there, for the day when it is asked about again"
+
+
 async def test_what_failed_keeps_the_last_good_value_with_its_age(autojump_clock: MockClock) -> None:
     async with house() as it, it.cache() as cache:
         await it.add()

@@ -169,6 +169,12 @@ async def test_a_window_that_fills_up_and_starts_anew(autojump_clock: MockClock)
         assert await rounds(house, 10) == {key: "critical"}
         house.alerting.usage.take(AuthProfileUsage(profile_id="p:a", fetched_at=house.clock()))
         assert await rounds(house, 10) == {}
+        house.alerting.usage.take(usage(house, 96))
+        assert await rounds(house, 10) == {key: "warning"}
+        # The settings of its provider say no more where to ask.
+        house.alerting.usage.take(AuthProfileUsage(profile_id="p:a"))
+        assert await rounds(house, 10) == {}
+        assert (await told(house))[-1] == f"{key} resolved warning"
 
 
 async def test_a_window_whose_name_has_a_colon_stays_open(autojump_clock: MockClock) -> None:

@@ -110,8 +110,14 @@ class UsageCache:
         return [self._event(profile) for profile in self._vault.all() if self._pace(profile) is not None]
 
     def listen(self, hear: Callable[[AuthProfileUsage], None]) -> None:
-        """Call `hear` with what was told so far, and with each change from now on; it must not raise."""
+        """Call `hear` with what was told so far, and with each change from now on; it must not raise.
+
+        Of a profile that nobody is asked about any more it hears that nothing is known.
+        """
         self._listeners.append(hear)
+        for profile in self._vault.all():
+            if self._pace(profile) is None and profile.id not in self._told:
+                hear(AuthProfileUsage(profile_id=profile.id, bot_ids=self._vault.bots_of(profile.id)))
         for event in self._told.values():
             hear(event)
 
@@ -332,7 +338,9 @@ class UsageCache:
         return at is not None and at <= now
 
     def _event(self, profile: Profile) -> AuthProfileUsage:
-        return self._record(profile).event(profile, self._vault.bots_of(profile.id), self._now())
+        # Of one that nobody is asked about any more the old figures are not told.
+        record = Record.begin(profile) if self._pace(profile) is None else self._record(profile)
+        return record.event(profile, self._vault.bots_of(profile.id), self._now())
 
     def _hear(self, profile_id: str) -> None:
         self._changed.add(profile_id)
@@ -363,8 +371,7 @@ class UsageCache:
                 self._publish(AuthProfileUsage(profile_id=profile_id, bot_ids=before.bot_ids, removed=True))
                 del self._told[profile_id]
             return
-        if before is None and self._pace(profile) is None:
-            return
+        # Of one that nobody can be asked about it is told that the login is not well, which its bots depend on.
         after = self._event(profile)
         nothing = before is None and after.fetched_at is None and after.error is None
         if not nothing and (before is None or changed(before, after)):

@@ -186,7 +186,9 @@ class Record:
     def _error(self, profile: Profile, now: int) -> UsageError | None:
         if (why := not_asked(profile, now)) is not None:
             ended = profile.expires_at if profile.state in ("fresh", "static") else None
-            return UsageError(kind="auth", detail=why, since_at=ended or profile.changed_at)
+            # When it may be mended without anybody: then nobody is needed.
+            again = profile.next_at if profile.state in ("backoff", "uncertain") else None
+            return UsageError(kind="auth", detail=why, since_at=ended or profile.changed_at, retry_at=again)
         if (wrong := self.failure) is None:
             return None
         return UsageError(
@@ -220,7 +222,8 @@ def to_minute(at: int | None) -> int | None:
 
 
 def _frame(event: AuthProfileUsage) -> Mapping[str, object]:
-    kind = None if event.error is None else event.error.kind
+    # Of a login that is not well, whether somebody has to do something.
+    kind = None if event.error is None else (event.error.kind, event.error.retry_at is None)
     windows = [(one.id, one.label, one.window_seconds, one.scope) for one in event.windows]
     rest = event.model_dump(exclude={"windows", "error", "fetched_at"})
     return {**rest, "windows": windows, "kind": kind, "known": event.fetched_at is not None}
