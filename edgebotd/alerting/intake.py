@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Final
 
 from edgebotd.config import AlertChannelSettings
 from edgebotd.events import Alert, encode
-from edgebotd.store import deliveries
+from edgebotd.store import deliveries, profiles
 from edgebotd.store.deliveries import Known, Severity
 
 RANK: Final[dict[Severity, int]] = {"info": 0, "warning": 1, "critical": 2}
@@ -18,18 +19,36 @@ BATCH: Final = 500
 def take_told(conn: sqlite3.Connection, channels: dict[str, AlertChannelSettings], reopen_ms: int, now: int) -> int:
     """Hand what was told in the house to each channel; return how many alerts that were, at most `BATCH`."""
     found = deliveries.told(conn, BATCH)
+    users = profiles.bots_of(conn) if any(one.alert_id.startswith("profile:") for _, one in found) else {}
     for _, alert in found:
+        bots = _bots_of(alert, users)
         for channel_id, channel in channels.items():
-            _offer(conn, channel_id, channel, alert, reopen_ms, now)
+            mine = not channel.bots or bool(bots.intersection(channel.bots))
+            _offer(conn, channel_id, channel, alert, reopen_ms, now, mine=mine)
     if found:
         deliveries.take(conn, found[-1][0])
     return len(found)
 
 
+def _bots_of(alert: Alert, users: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Return the bots that an alert is about: its own, or those that use the account that it is about."""
+    if alert.bot_id is not None:
+        return {alert.bot_id}
+    return {bot for profile, bots in users.items() if alert.alert_id.startswith(f"profile:{profile}:") for bot in bots}
+
+
 def _offer(
-    conn: sqlite3.Connection, channel_id: str, channel: AlertChannelSettings, alert: Alert, reopen_ms: int, now: int
+    conn: sqlite3.Connection,
+    channel_id: str,
+    channel: AlertChannelSettings,
+    alert: Alert,
+    reopen_ms: int,
+    now: int,
+    *,
+    mine: bool,
 ) -> None:
-    if channel.bots and alert.bot_id not in channel.bots:
+    """Hand an alert to a channel; `mine`: it is about what the channel is for."""
+    if not mine and alert.state == "open":
         return
     known = deliveries.known(conn, channel_id, alert.alert_id)
     waiting = deliveries.pending(conn, channel_id, alert.alert_id)

@@ -68,10 +68,8 @@ class UsageRule:
                 # Ids of logins and of windows may both hold a colon.
                 name = alert_id.removeprefix(f"profile:{event.profile_id}:")
                 if name != alert_id and name not in OWN and alert_id not in names:
-                    words = (
-                        f"has no window {name} any more" if event.fetched_at else f"tells nothing of {name} any more"
-                    )
-                    await self._board.resolve(alert_id, f"{event.profile_id} {words}")
+                    words = "has no window" if event.fetched_at is not None else "tells nothing of"
+                    await self._board.resolve(alert_id, f"{event.profile_id} {words} {name} any more")
 
     def forget(self, profile_id: str) -> None:
         """Forget an account that is gone."""

@@ -93,7 +93,7 @@ class AlertChannelSettings(Section):
     min_severity: Severity = "warning"
     """What is less severe is not sent here."""
     bots: tuple[BotId, ...] = ()
-    """Send only what is about these bots; without it everything, what is about no bot too."""
+    """Send only what is about these bots and the accounts that they use; without it everything."""
     quiet: Annotated[str, AfterValidator(_hours)] | None = None
     """Hours in which nothing is sent: "22:00-07:00"; what came meanwhile is told in one message at their end."""
     timezone: Annotated[str, AfterValidator(_zone)] | None = None

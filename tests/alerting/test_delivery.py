@@ -13,8 +13,10 @@ from typing_extensions import override
 from edgebotd.alerting.message import Message
 from edgebotd.alerting.senders import NotDelivered
 from edgebotd.config import AlertsSettings
-from edgebotd.store import containers, deliveries
-from edgebotd.store.database import open_database
+from edgebotd.store import bots, containers, deliveries, profiles
+from edgebotd.store.bots import StoredBot
+from edgebotd.store.database import Transaction, open_database
+from edgebotd.store.profiles import Profile
 from tests.alerting.house import PAGE, FakeSender, House, channel, open_house
 from tests.web.house import START, Clock
 
@@ -77,6 +79,36 @@ async def test_each_channel_gets_what_it_asks_for(autojump_clock: MockClock) -> 
         assert told["one"] == [("open", "z"), ("resolved", "z")]
         assert [word for word in told["all"] if word[0] == "open"] == [("open", one) for one in "xyz"]
         assert len(told["all"]) == 6
+
+
+async def test_a_channel_of_some_bots_hears_of_the_accounts_that_they_use(autojump_clock: MockClock) -> None:
+    async with open_house(settings(one=channel(bots=("a", "b")), other=channel(bots=("c",)))) as house:
+
+        def furnish(tx: Transaction) -> None:
+            for bot_id in ("a", "b", "c"):
+                bots.add(tx.connection, StoredBot(bot_id, "echo", bot_id, {}))
+            for name in ("work", "workshop", "spare"):
+                profiles.add(tx.connection, Profile(f"p:{name}", "p", "oauth"), None)
+            profiles.set_bots(tx.connection, "p:work", ("b",))
+            profiles.set_bots(tx.connection, "p:workshop", ("c",))
+
+        await house.database.write(furnish)
+        for name in ("work", "workshop", "spare"):
+            await house.tell(f"profile:p:{name}:7d:opus", severity="critical")
+        await house.tell("engine", severity="critical")
+        await trio.sleep(10)
+        # The bot uses another one by now, and one of them is gone: that it is mended is told to who knew of it.
+        await house.database.write(lambda tx: profiles.set_bots(tx.connection, "p:work", ()))
+        await house.database.write(lambda tx: profiles.remove(tx.connection, "p:workshop"))
+        for name in ("work", "workshop", "spare"):
+            await house.tell(f"profile:p:{name}:7d:opus", "resolved")
+        await house.tell("profile:p:work:login", severity="critical")
+        await trio.sleep(10)
+        told = {name: [(one.kind, one.alerts[0].alert_id) for one in s.came] for name, s in house.senders.items()}
+        assert told == {
+            channel_id: [("open", alert_id), ("resolved", alert_id)]
+            for channel_id, alert_id in (("one", "profile:p:work:7d:opus"), ("other", "profile:p:workshop:7d:opus"))
+        }
 
 
 async def test_what_came_and_went_before_anybody_was_told_is_no_message(autojump_clock: MockClock) -> None:
