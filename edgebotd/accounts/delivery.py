@@ -113,6 +113,8 @@ class Delivering:
         self._tries: dict[str, _Try] = {}
         self._written: dict[str, tuple[str, _Marks]] = {}
         """By bot: what lies at a place, and has perhaps not been read by the gateway."""
+        self.counts = {"ok": 0, "away": 0, "failed": 0}
+        """How attempts to give a bot what it uses have ended; `away`: its gateway reads the file when it is back."""
         self._wake = trio.Event()
         vault.subscribe(lambda _profile_id: self._wake.set())
 
@@ -183,7 +185,7 @@ class Delivering:
     async def _deliver(self, known: Delivery, profiles: list[Profile], file: File, gateway: Gateway | None) -> Delivery:
         bot_id, wanted = known.bot_id, {profile.id: profile.generation for profile in profiles}
         lies, marks = self._written.get(bot_id), _marks(profiles)
-        error = f"It was not done within {ONE_SECONDS:.0f} s."
+        error, outcome = f"It was not done within {ONE_SECONDS:.0f} s.", "failed"
         with trio.move_on_after(ONE_SECONDS):
             try:
                 if lies != (file.place, marks):
@@ -202,9 +204,12 @@ class Delivering:
                 words = None
                 if complaints:
                     words = f"The gateway has read it, and cannot resolve {complaints} references of its configuration."
+                self.counts["ok"] += 1
                 return Delivery(bot_id, file.place, wanted, self._now(), words)
             except (EdgebotdError, NotFound) as exc:
                 error = str(getattr(exc, "detail", exc))
+                outcome = "away" if getattr(exc, "code", None) == "away" else "failed"
+        self.counts[outcome] += 1
         # What was given at another place is not had here.
         given = known.given if known.place == file.place else {}
         return replace(known, place=file.place, given=given, error=error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -46,6 +46,11 @@ class Channels:
         self._database = database
         self._outbox = outbox
         self._now = now
+
+    @property
+    def counts(self) -> Mapping[tuple[str, ...], float]:
+        """How attempts to send have ended, by channel and outcome."""
+        return self._outbox.counts
 
     async def all(self) -> list[Channel]:
         """Return every channel, in the order of the settings."""

@@ -11,6 +11,7 @@ import logging
 import random
 import secrets
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Final
 
 import trio
@@ -37,6 +38,8 @@ GIVE_UP_MS: Final = 86_400_000
 LONGEST_WAIT: Final = 60.0
 TRIM_SECONDS: Final = 3600.0
 KEEP_MS: Final = 30 * 86_400_000
+OUTCOMES: Final = ("sent", "retried", "failed")
+"""`retried`: it is tried again; `failed`: for good."""
 
 
 class Outbox:
@@ -61,6 +64,8 @@ class Outbox:
         self._now = now
         self._rng = rng
         self._wake = trio.Event()
+        self.counts: dict[tuple[str, ...], float] = dict.fromkeys(product(self._channels, OUTCOMES), 0)
+        """How attempts to send have ended, by channel and outcome."""
         self._news = {channel_id: trio.Event() for channel_id in self._channels}
 
     @property
@@ -143,18 +148,21 @@ class Outbox:
             return await self._failed(channel_id, delivery, exc)
         now = self._now()
         await self._database.write(lambda tx: settle_sent(tx.connection, delivery, now))
+        self.counts[channel_id, "sent"] += 1
         log.info("alert %s: told to %s", delivery.alert_id or "summary", channel_id)
         return 0
 
     async def _failed(self, channel_id: str, delivery: Delivery, error: NotDelivered) -> int:
         now = self._now()
         if error.final or now - delivery.created_at >= GIVE_UP_MS:
+            self.counts[channel_id, "failed"] += 1
             log.error("alert %s: not told to %s: %s", delivery.alert_id or "summary", channel_id, error.detail)
             await self._database.write(
                 lambda tx: deliveries.end(tx.connection, delivery.id, "failed", now, error=error.detail)
             )
             return 0
         pause = self._pause_ms(delivery.attempts, error.retry_after)
+        self.counts[channel_id, "retried"] += 1
         log.warning("alerts to %s: %s Tried again in %d s.", channel_id, error.detail, pause // 1000)
         await self._database.write(lambda tx: deliveries.put_off(tx.connection, delivery.id, now + pause, error.detail))
         return pause

@@ -176,6 +176,12 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
     services.metrics.add_source("kind", lambda: hub_figures(services.hub))
     services.metrics.add_source("state", lambda: docker_figures(services.docker))
     services.metrics.add_labelled(("profile", "window"), lambda: usage_figures(services))
+    services.metrics.add_source(
+        "outcome", lambda: {"edgebotd_account_deliveries_total": services.profiles.delivering.counts}
+    )
+    services.metrics.add_labelled(
+        ("channel", "outcome"), lambda: {"edgebotd_alert_messages_total": services.alert_channels.counts}
+    )
     json_bytes = settings.server.max_body_bytes
     hosts = Hosts.configured(
         settings.server.public_url,

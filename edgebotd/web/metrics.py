@@ -1,5 +1,5 @@
 """Figures for Prometheus, in a registry of their own. No label holds a user, a bot or anything else that was sent; the
-id of a login, which an administrator chose, is the one exception.
+ids of logins and of alert channels, which an administrator chose, are the exceptions.
 """
 
 from __future__ import annotations

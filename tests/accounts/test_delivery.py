@@ -171,6 +171,7 @@ async def test_what_fails_is_tried_again_with_growing_pauses(autojump_clock: Moc
         known = house.delivering.of("claw")
         assert known is not None and known.given == {"fake:work": 1} and known.error is None
         assert house.gateways.reloads == ["claw"] and file.writes == 1
+        assert house.delivering.counts["ok"] == 1 and 5 <= house.delivering.counts["failed"] <= 7
 
 
 async def test_a_gateway_that_is_away_has_it_in_the_file_and_hears_of_it_when_it_is_back(
@@ -187,6 +188,7 @@ async def test_a_gateway_that_is_away_has_it_in_the_file_and_hears_of_it_when_it
         house.gateways.connected["claw"] = CURRENT
         await trio.sleep(15)
         assert house.gateways.reloads == ["claw"] and await house.kept() == {"claw": {"fake:work": 2}}
+        assert house.delivering.counts == {"ok": 1, "away": 2, "failed": 0}
 
 
 async def test_another_container_is_given_it_anew_and_a_restart_asks_nobody(autojump_clock: MockClock) -> None:

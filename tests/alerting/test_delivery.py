@@ -162,6 +162,7 @@ async def test_it_is_tried_again_with_backoff_and_in_order(autojump_clock: MockC
         assert all(2.5 * 2**n <= pause <= 5 * 2**n + 1 for n, pause in enumerate(pauses))
         (shown,) = await house.alerting.channels.all()
         assert shown.waiting == 0 and shown.error is None and shown.last is not None and shown.last.state == "sent"
+        assert house.alerting.channels.counts == {("a", "sent"): 3, ("a", "retried"): 6, ("a", "failed"): 0}
 
 
 async def test_a_channel_that_is_down_keeps_no_other_waiting(
@@ -196,6 +197,7 @@ async def test_what_a_receiver_asks_for_and_what_it_will_never_take(autojump_clo
         await house.tell("z")
         await trio.sleep(60)
         assert [message.alerts[0].alert_id for message in sender.came] == ["x", "z"]
+        assert house.alerting.channels.counts == {("a", "sent"): 2, ("a", "retried"): 1, ("a", "failed"): 1}
 
 
 async def test_a_restart_goes_on_where_it_was(autojump_clock: MockClock) -> None:

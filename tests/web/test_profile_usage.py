@@ -24,7 +24,10 @@ from tests.web.house import House, open_house
 SECRET = "canary-0123456789"
 ONE = "/api/profiles/acme:work/usage"
 SETTINGS = Settings.model_validate(
-    {"providers": {"acme": {"usage": {"kind": "codex", "url": "https://acme.example/usage"}}}}
+    {
+        "providers": {"acme": {"usage": {"kind": "codex", "url": "https://acme.example/usage"}}},
+        "alerts": {"channels": {"phone": {"kind": "ntfy", "url": "https://ntfy.sh/topic"}}},
+    }
 )
 
 
@@ -118,6 +121,8 @@ async def test_figures_name_the_login_and_the_window_and_no_more(autojump_clock:
         assert 'edgebotd_account_usage_failing{profile="acme:work"} 0.0' in text
         assert 'edgebotd_account_resets_timestamp_seconds{profile="acme:work",window="5h"}' in text
         assert SECRET not in text and "max" not in text.replace("_max", "")
+        assert 'edgebotd_account_deliveries_total{outcome="failed"} 0.0' in text
+        assert 'edgebotd_alert_messages_total{channel="phone",outcome="sent"} 0.0' in text
 
 
 async def test_what_is_known_is_part_of_the_snapshot(autojump_clock: MockClock) -> None:
