@@ -127,8 +127,12 @@ class Keeping:
             Conflict: the login is of another kind, or is changed by somebody else at this moment.
             NotFound: there is none.
         """
-        was = self.vault.get(profile_id)
-        if was.type == "oauth" or was.owner != "edgebotd":
+        was = self.ours_to_change(profile_id)
+        if was.owner == "external":
+            file = (was.place or "").partition(":")[2]
+            detail = f"Another program keeps this login in {file}. Log in there; the file is read again by itself."
+            raise Conflict("not_by_secret", detail)
+        if was.type == "oauth":
             raise Conflict("not_by_secret", "Only a login by API key or token is given another secret. Log in again.")
         if was.type == "api_key" and request.expires_at is not None:
             raise Invalid("expiresAt: an API key has none; a token may.")
@@ -140,6 +144,19 @@ class Keeping:
         if changed is None:
             raise Conflict("changed", f"The login '{profile_id}' was changed at the same moment. Try again.")
         return changed
+
+    def ours_to_change(self, profile_id: str) -> Profile:
+        """Return a login, unless a gateway has it: it would show it again, and its bot is the one that uses it.
+
+        Raises:
+            Conflict: a gateway has it.
+            NotFound: there is none.
+        """
+        profile = self.vault.get(profile_id)
+        if profile.owner == "gateway":
+            detail = f"The gateway of the bot {profile.place} keeps this login, for that bot alone. Change it there."
+            raise Conflict("gateways_own", detail)
+        return profile
 
     async def bring(self, request: ImportRequest, note: Note | None = None) -> ImportAnswer:
         """Show the logins of another program, or import them; its files stay as they are.

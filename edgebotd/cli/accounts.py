@@ -83,6 +83,9 @@ def show(target: Target, login: str, as_json: bool) -> None:
     click.echo(clean(f"{one['id']}: {_state(one)}, generation {one['generation']}"))
     if one["reason"]:
         click.echo(one_line(one["reason"], 300))
+    if one["owner"] == "gateway":
+        click.echo(clean(f"The gateway of the bot {one['place']} keeps it."))
+        return
     given = {row["botId"]: row for row in one["delivered"] or ()}
     rows = [(bot_id, given.get(bot_id, {})) for bot_id in one["bots"]]
     print_table(

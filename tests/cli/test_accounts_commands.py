@@ -80,6 +80,10 @@ def test_shows_what_each_bot_has(command: Command, script: Script) -> None:
     lines = command("accounts", "show", "anthropic:work").stdout.splitlines()
     assert lines[0] == "anthropic:work: static, generation 3"
     assert "an older one" in lines[2] and "not connected" in lines[2] and lines[3].split() == ["nova", "none", "-", "-"]
+    script.answers["GET", "/api/profiles/anthropic%3Awork"] = (200, {**row, "owner": "gateway", "place": "atlas"})
+    assert command("accounts", "show", "anthropic:work").stdout.splitlines()[1:] == [
+        "The gateway of the bot atlas keeps it."
+    ]
 
 
 def test_a_grant_is_printed_alone_and_buys_the_access_token(

@@ -9,9 +9,11 @@ from trio.testing import MockClock
 
 from edgebotd import logs
 from edgebotd.access import Grant, Scope
+from edgebotd.accounts.secrets import Login
 from edgebotd.config import Settings
 from edgebotd.store import bots as bot_rows
 from edgebotd.store.bots import StoredBot
+from edgebotd.store.profiles import Profile
 from tests.web.client import Client
 from tests.web.house import House, open_house
 
@@ -105,6 +107,27 @@ async def test_each_sees_what_the_own_bots_use_and_no_more(autojump_clock: MockC
         # A bot that is removed uses nothing.
         await house.services.profiles.vault.forget_bot("own")
         assert await ids(ann) == []
+
+
+async def test_what_another_one_keeps_is_changed_there(autojump_clock: MockClock) -> None:
+    async with open_house() as house:
+        root, _ = await furnished(house)
+        vault = house.services.profiles.vault
+        await vault.add(Profile("a:b@own", "a", "api_key", owner="gateway", place="own"), None, bots=["own"])
+        watched = Profile("a:seen", "a", "api_key", owner="external", place="codex:/home/ann/auth.json")
+        await vault.add(watched, Login(access="canary"))
+        one = "/api/profiles/a:b@own"
+        for method, at, body in (
+            ("DELETE", one, None),
+            ("PUT", one + "/bots", {"bots": ["other"]}),
+            ("PUT", one + "/secret", {"secret": SECRET}),
+        ):
+            answer = await root.request(method, at, body)
+            assert (answer.status, answer.json["code"]) == (409, "gateways_own"), at
+            assert "the bot own keeps this login" in answer.json["detail"]
+        assert (await root.request("PATCH", one, {"label": "Ann's"})).json["bots"] == ["own"]
+        answer = await root.request("PUT", "/api/profiles/a:seen/secret", {"secret": SECRET})
+        assert answer.status == 409 and "in /home/ann/auth.json. Log in there" in answer.json["detail"]
 
 
 async def test_logins_of_another_program_are_shown_then_imported(autojump_clock: MockClock) -> None:

@@ -177,12 +177,12 @@ class ProfileRoutes:
         """Forget a login with its secrets; at the provider it goes on to exist."""
         profile_id = call.parameters["profile_id"]
         # Before it, so that none of them opens another login that gets its name.
-        await self._services.tokens.forget_profile(call.actor, self._vault.get(profile_id).id)
+        await self._services.tokens.forget_profile(call.actor, self._profiles.keeping.ours_to_change(profile_id).id)
         await self._vault.remove(profile_id, self._note(call))
 
     async def set_bots(self, call: Call, body: ProfileBots) -> ProfileRow:
         """Say which bots use it."""
-        profile_id = call.parameters["profile_id"]
+        profile_id = self._profiles.keeping.ours_to_change(call.parameters["profile_id"]).id
         await self._vault.set_bots(profile_id, body.bots, self._note(call, bots=sorted(set(body.bots))))
         return self._whole(self._vault.get(profile_id))
 

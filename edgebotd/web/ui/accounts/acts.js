@@ -64,7 +64,7 @@ export function Acts({ one, providers, reload, onGone = reload }) {
       ${oauth && !wants && html`<button type="button" onClick=${() => setOpen("login")}>${t("acct.act.login")}</button>`}
       ${mine && !oauth && !wants && html`<button type="button" onClick=${() => setOpen("secret")}>${t("acct.act.secret")}</button>`}
       <button type="button" onClick=${() => setOpen("edit")}>${t("acct.act.edit")}</button>
-      <button type="button" class="danger" onClick=${remove}><${Icon} name="trash" />${t("acct.remove")}</button><//>
+      ${one.owner !== "gateway" && html`<button type="button" class="danger" onClick=${remove}><${Icon} name="trash" />${t("acct.remove")}</button>`}<//>
     ${open === "login" && html`<${LoginDialog} providers=${providers} one=${one} onClose=${close} onDone=${done} />`}
     ${open === "secret" && html`<${SecretDialog} one=${one} onClose=${close} onDone=${done} />`}
     ${open === "edit" && html`<${EditDialog} one=${one} onClose=${close} onDone=${done} />`}

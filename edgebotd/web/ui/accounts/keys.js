@@ -66,16 +66,17 @@ export function SecretDialog({ one, onClose, onDone }) {
 
 /** Its name for people, and who uses it. @param {{one: Profile, onClose: () => void, onDone: () => void}} props */
 export function EditDialog({ one, onClose, onDone }) {
+  // What a gateway has of its own is its bot's.
+  const ours = one.owner !== "gateway";
   /** @param {FormData} form */
   async function save(form) {
     const label = typed(form, "label") ?? null;
     if (label !== one.label) await call("PATCH", path`/api/profiles/${one.id}`, { label });
-    await call("PUT", path`/api/profiles/${one.id}/bots`, { bots: form.getAll("bot") });
+    if (ours) await call("PUT", path`/api/profiles/${one.id}/bots`, { bots: form.getAll("bot") });
     onDone();
     say(t("acct.edited", { name: label ?? nameOf({ ...one, label: null }) }));
   }
   return html`<${FormDialog} title=${t("acct.edit.title", { name: nameOf(one) })} go=${t("acct.edit.go")} onClose=${onClose} save=${save}>
     <${Field} label=${t("acct.label")} hint=${t("acct.label.hint")} name="label" maxlength="100" defaultValue=${one.label ?? ""} />
-    <${BotPicks} chosen=${one.bots} />
-    <p class="muted small">${t("acct.edit.bots")}</p><//>`;
+    ${ours && html`<${BotPicks} chosen=${one.bots} /><p class="muted small">${t("acct.edit.bots")}</p>`}<//>`;
 }
