@@ -1,20 +1,22 @@
-"""Shows the logins that bots' gateways have of their own: asked for, never refreshed, never known by their secrets."""
+"""Shows the logins that bots' gateways have of their own: asked for, never refreshed, never known by their secrets.
+
+That one needs a person is told as of every login, by the refresher.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import trio
 
 from edgebotd.accounts.vault import Vault
 from edgebotd.errors import Conflict, EdgebotdError, NotFound
-from edgebotd.events import ALL, Alert
 from edgebotd.protocol.openclaw.auth_status import OwnLogin, parse_auth_status
 from edgebotd.store.profiles import Profile, ProfileState
-from edgebotd.store.writer import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -118,41 +120,11 @@ class GatewayLogins:
         )
         if now == was:
             return
-        alert = self._alert(was, now)
-
-        def note(tx: Transaction) -> None:
-            if alert is not None:
-                tx.emit(ALL, alert)
-
-        await self._vault.change(was, now, note=note)
-
-    def _alert(self, was: Profile, now: Profile) -> Alert | None:
-        alert_id = f"profile:{now.id}:login"
-        if now.state == "needs_login" and was.state != "needs_login":
-            return Alert(
-                alert_id=alert_id,
-                severity="critical",
-                state="open",
-                title=f"The login {now.id} needs a new login",
-                detail=f"{now.reason} It is the gateway's own: log in there, on the bot {now.place}.",
-                at=self._now(),
-            )
-        if was.state == "needs_login" and now.state != "needs_login":
-            title = f"{now.id} is logged in again"
-            return Alert(alert_id=alert_id, severity="info", state="resolved", title=title, at=self._now())
-        return None
+        await self._vault.change(was, now)
 
     async def _forget(self, profile: Profile) -> None:
-        try:
-            if profile.state == "needs_login":
-                # Its alert ends with it.
-                was, now = profile, dataclasses.replace(profile, state="static", reason=None)
-                alert = self._alert(was, now)
-                assert alert is not None
-                await self._vault.change(was, now, note=lambda tx: tx.emit(ALL, alert))
+        with suppress(NotFound):
             await self._vault.remove(profile.id)
-        except NotFound:
-            pass
 
     def _own(self) -> list[Profile]:
         return [profile for profile in self._vault.all() if profile.owner == "gateway"]

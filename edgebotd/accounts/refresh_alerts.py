@@ -27,7 +27,8 @@ class RefreshAlerts:
         """Return what is to be told of a login as it is now, None for one that was removed."""
         if profile is not None and profile.state == "needs_login":
             return [] if profile_id in self._open else [_opened(profile, now)]
-        return [_resolved(profile_id, now)] if profile_id in self._open else []
+        title = f"{profile_id} was removed" if profile is None else f"{profile_id} is logged in again"
+        return [_resolved(profile_id, title, now)] if profile_id in self._open else []
 
     def told(self, alerts: list[Alert]) -> None:
         """Remember what was stored."""
@@ -51,7 +52,7 @@ def _todo(profile: Profile) -> str:
     if profile.owner == "external":
         return "Log in again in the program that refreshes it; edgebotd sees that by itself."
     if profile.owner == "gateway":
-        return "Log in again at the bot's gateway."
+        return f"It is the gateway's own: log in there, on the bot {profile.place}."
     if profile.type != "oauth":
         return f"Give it its secret anew: edgebotd accounts secret {profile.id}."
     provider, _, name = profile.id.partition(":")
@@ -59,8 +60,7 @@ def _todo(profile: Profile) -> str:
     return f"Log in again: edgebotd accounts login {provider}{which}."
 
 
-def _resolved(profile_id: str, now: int) -> Alert:
-    title = f"{profile_id} is logged in again"
+def _resolved(profile_id: str, title: str, now: int) -> Alert:
     return Alert(alert_id=f"profile:{profile_id}:login", severity="info", state="resolved", title=title, at=now)
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from edgebotd.accounts.cipher import Cipher
-from edgebotd.accounts.gateway_logins import GatewayLogins
+from edgebotd.accounts.house import open_accounts
 from edgebotd.accounts.secrets import Login
-from edgebotd.accounts.vault import Vault, load_vault
+from edgebotd.accounts.vault import Vault
 from edgebotd.bots.connector import ConnectorError, Trouble
 from edgebotd.protocol.openclaw.auth_status import MOST, parse_auth_status
-from edgebotd.store import alerts
+from edgebotd.store import deliveries
 from edgebotd.store.database import Database, open_database
 from edgebotd.store.profiles import Profile
 from tests.accounts.test_vault import KEY, make_bots, now
@@ -68,17 +68,20 @@ class FakeGateways:
 @asynccontextmanager
 async def housed() -> AsyncIterator[tuple[Database, Vault, FakeGateways]]:
     async with open_database(None) as database, hub_on(database) as hub, trio.open_nursery() as nursery:
-        vault = await load_vault(database, Cipher(KEY), now=now, submit=hub.submit)
-        logins, gateways = GatewayLogins(vault, now), FakeGateways({"claw": copy.deepcopy(ANSWER)})
+        gateways = FakeGateways({"claw": copy.deepcopy(ANSWER)})
         await make_bots(database, "claw")
-        logins.wire(gateways)
-        nursery.start_soon(logins.run)
-        yield database, vault, gateways
-        nursery.cancel_scope.cancel()
+        async with open_accounts(database, {}, hub=hub, cipher=Cipher(KEY), now=now) as accounts:
+            accounts.gateway_logins.wire(gateways)
+            nursery.start_soon(accounts.gateway_logins.run)
+            nursery.start_soon(accounts.refresher.run)
+            yield database, accounts.vault, gateways
+            nursery.cancel_scope.cancel()
 
 
-async def open_alerts(database: Database) -> list[str]:
-    return [alert.alert_id for alert in await database.read(alerts.open_alerts)]
+async def told(database: Database) -> list[tuple[str, str, str]]:
+    """Return what was told: each alert, its state, and what is to be done or was."""
+    found = await database.read(lambda conn: deliveries.told(conn, 100))
+    return [(one.alert_id, one.state, one.detail or one.title) for _, one in found]
 
 
 def test_an_answer_is_read_as_it_is_meant() -> None:
@@ -128,21 +131,25 @@ async def test_they_are_shown_and_a_dead_one_is_told_once(autojump_clock: MockCl
             None,
         )
         assert vault.bots_of(one.id) == ("claw",)
-        assert await open_alerts(database) == ["profile:openai:default@claw:login"]
+        todo = "It is the gateway's own: log in there, on the bot claw."
+        missing = ("profile:openai:default@claw:login", "open", f"There is no secret. {todo}")
+        assert await told(database) == [missing]
         answer = gateways.answers["claw"]
         assert isinstance(answer, dict)
         login = answer["providers"][1]["profiles"][0]
         login.update(status="expired", reasonCode="refresh_failed")
         await trio.sleep(700)
         assert vault.get(one.id).reason == "It has expired (refresh_failed)."
-        assert set(await open_alerts(database)) == {
-            "profile:openai:default@claw:login",
-            "profile:anthropic:me@x@claw:login",
-        }
+        dead = ("profile:anthropic:me@x@claw:login", "open", f"It has expired (refresh_failed). {todo}")
+        assert await told(database) == [missing, dead], "each once"
         login.update(status="ok")
         del answer["providers"][2]
         await trio.sleep(700)
-        assert await open_alerts(database) == [] and "openai:default@claw" not in {one.id for one in vault.all()}
+        assert sorted((await told(database))[2:]) == [
+            ("profile:anthropic:me@x@claw:login", "resolved", "anthropic:me@x@claw is logged in again"),
+            ("profile:openai:default@claw:login", "resolved", "openai:default@claw was removed"),
+        ]
+        assert "openai:default@claw" not in {one.id for one in vault.all()}
 
 
 async def test_one_is_asked_anew_when_it_is_back_and_gone_with_its_bot(autojump_clock: MockClock) -> None:
