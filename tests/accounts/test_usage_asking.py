@@ -138,6 +138,18 @@ async def test_each_kind_of_trouble_is_told_apart(serve: Serve, kind: str, wait:
     assert CANARY not in repr(outcome) and outcome.detail.endswith(".")
 
 
+async def test_the_words_say_what_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "SECONDS", 0.3)
+
+    async def drips(stream: trio.SocketStream) -> None:
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")
+        await trio.sleep_forever()
+
+    for serve, words in ((drips, "takes longer than 0 s"), (says(302, b"", "Location: /x"), "url in the settings")):
+        outcome = await asked(serve)
+        assert isinstance(outcome, Trouble) and words in outcome.detail
+
+
 async def test_silence_and_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "SECONDS", 0.2)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edgebotd.accounts.usage.asking import Trouble
 from edgebotd.accounts.usage.pace import (
     FAILED_CAP_MS,
+    GATEWAY,
     MINUTE_MS,
     RATE_LIMITED_CAP_MS,
     RETRY_AFTER_CAP_MS,
@@ -74,6 +75,7 @@ def test_after_429_it_is_five_minutes_and_more_each_time(failures: int, minutes:
 
 def test_what_cannot_go_well_is_not_asked_again() -> None:
     assert after_trouble(PACE, Trouble("unsupported", "x", 403), 1, NOW, Random(1)) is None
+    assert after_trouble(GATEWAY, Trouble("unsupported", "x"), 9, NOW, Random(1)) == NOW + FAILED_CAP_MS
 
 
 def test_idle_ones_are_asked_a_third_as_often_and_all_after_a_window_starts_anew() -> None:

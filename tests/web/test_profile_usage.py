@@ -10,8 +10,10 @@ from trio.testing import MockClock
 from edgebotd.access import Grant
 from edgebotd.accounts.http import Answer
 from edgebotd.accounts.secrets import Login
+from edgebotd.accounts.usage.asking import Trouble
 from edgebotd.accounts.usage.record import Record
 from edgebotd.config import Settings
+from edgebotd.events import UsageErrorKind
 from edgebotd.protocol.usage import Billing, Usage, Window
 from edgebotd.store import bots as bot_rows
 from edgebotd.store import usage as rows
@@ -120,6 +122,12 @@ async def test_figures_name_the_login_and_the_window_and_no_more(autojump_clock:
         assert 'edgebotd_account_used_percent{profile="acme:work",window="5h"} 97.5' in text
         assert 'edgebotd_account_usage_failing{profile="acme:work"} 0.0' in text
         assert 'edgebotd_account_resets_timestamp_seconds{profile="acme:work",window="5h"}' in text
+        record = house.services.profiles.usage._record(house.services.profiles.vault.get("acme:work"))
+        kinds: tuple[tuple[UsageErrorKind, float], ...] = (("http", 1.0), ("unsupported", 0.0))
+        for kind, failing in kinds:
+            record.fail(Trouble(kind, "x"), 1, 1)
+            line = f'edgebotd_account_usage_failing{{profile="acme:work"}} {failing}'
+            assert line in house.services.metrics.render().decode(), "nobody is to be called for what is for good"
         assert SECRET not in text and "max" not in text.replace("_max", "")
         assert 'edgebotd_account_deliveries_total{outcome="failed"} 0.0' in text
         assert 'edgebotd_alert_messages_total{channel="phone",outcome="sent"} 0.0' in text

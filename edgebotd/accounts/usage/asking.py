@@ -74,7 +74,8 @@ def _judged(answer: Answer, settings: UsageSettings, now: int) -> Usage | Troubl
     status = answer.status
     if 200 <= status < 300:
         if not answer.whole:
-            return Trouble("malformed", f"The answer broke off, or is larger than {MOST_BYTES // 2**20} MiB.", status)
+            most = f"{SECONDS:.0f} s, or is larger than {MOST_BYTES // 2**20} MiB"
+            return Trouble("malformed", f"The answer is not whole: it broke off, takes longer than {most}.", status)
         try:
             return read_usage(settings.kind, answer.body, now, settings.windows)
         except UnreadableUsage as exc:
@@ -88,7 +89,9 @@ def _judged(answer: Answer, settings: UsageSettings, now: int) -> Usage | Troubl
             return Trouble("unsupported", detail, status)
         case HTTPStatus.TOO_MANY_REQUESTS:
             return Trouble("rate_limited", "The provider was asked too often; the login itself is well.", status, wait)
-    return Trouble("http", f"The provider answers with the status {status}.", status, wait)
+    # Followed, it would hand the login's token to whomever it names.
+    todo = " It sends us elsewhere, which is not followed: look at the url in the settings." if status < 400 else ""
+    return Trouble("http", f"The provider answers with the status {status}.{todo}", status, wait)
 
 
 def _names_a_scope(body: bytes) -> bool:

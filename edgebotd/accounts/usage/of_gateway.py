@@ -59,5 +59,5 @@ class GatewayUsage:
             return Trouble("malformed", f"The gateway's answer cannot be read: {exc}.")
         one = found.get(profile.provider) or found.get(_ALIASES.get(profile.provider, ""))
         if one is None:
-            return Trouble("http", "The gateway says nothing of this provider.")
+            return Trouble("unsupported", "The gateway does not tell of this provider how much is used.")
         return one.usage or Trouble("http", "The gateway could not learn it.")

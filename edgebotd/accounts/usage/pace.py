@@ -62,7 +62,8 @@ def after_good(pace: Pace, now: int, rng: Random) -> int:
 def after_trouble(pace: Pace, trouble: Trouble, failures: int, now: int, rng: Random) -> int | None:
     """Return when to ask again after so many failures in a row, None for not before the login changes."""
     if trouble.kind == "unsupported":
-        return None
+        # What a gateway tells of changes with its settings, of which nobody hears.
+        return now + FAILED_CAP_MS if pace is GATEWAY else None
     asked_for = min(trouble.retry_after_ms or 0, RETRY_AFTER_CAP_MS)
     if trouble.kind == "rate_limited":
         base, cap = max(asked_for, RATE_LIMITED_MS, pace.interval), RATE_LIMITED_CAP_MS

@@ -140,7 +140,7 @@ def usage_figures(services: Services) -> LabelledFigures:
     fetched: dict[tuple[str, ...], float] = {}
     failing: dict[tuple[str, ...], float] = {}
     for event in services.profiles.usage.all():
-        failing[event.profile_id, ""] = float(event.error is not None)
+        failing[event.profile_id, ""] = float(event.error is not None and event.error.kind != "unsupported")
         if event.fetched_at is not None:
             fetched[event.profile_id, ""] = event.fetched_at / 1000
         for window in event.windows:
