@@ -50,6 +50,14 @@ def test_anthropic_by_its_members() -> None:
     assert usage.billing == (Billing("budget", "USD", used=12.34, limit=50.0, period="month"),)
 
 
+@pytest.mark.parametrize("kind", ["anthropic", "codex", "gemini"])
+def test_a_label_has_its_scope_in_it(kind: str) -> None:
+    """What shows a window shows its label alone."""
+    usage = read(kind, {"anthropic": answers.ANTHROPIC, "codex": answers.CODEX, "gemini": answers.GEMINI}[kind])
+    scoped = [window for window in usage.windows if window.scope is not None]
+    assert scoped and all(window.scope in window.label for window in scoped if window.scope)
+
+
 def test_anthropic_by_its_list_has_each_limit_once_under_the_same_id() -> None:
     usage = read("anthropic", answers.ANTHROPIC_LIMITS)
     assert {window.id: window.used_percent for window in usage.windows} == {

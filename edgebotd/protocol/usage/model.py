@@ -18,7 +18,7 @@ class Window:
 
     Attributes:
         id: `[a-z0-9][a-z0-9_.-]*`, the same from answer to answer, for events and history.
-        label: for people.
+        label: for people, with the scope in it.
         used_percent: 0 and more; over 100 where the provider lets one go on.
         window_seconds: how long it is, None where that is not known.
         resets_at: when it starts anew, Unix milliseconds and never past. None: not known, or it has not begun.

@@ -22,17 +22,16 @@ const level = (value) => (value >= FULL ? "bad" : value >= NEAR ? "warn" : "");
 
 /** @param {{window: Window, old: boolean}} props `old`: the figure is not renewed at present */
 function Bar({ window, old }) {
-  const { label, scope, usedPercent } = window;
+  const { label, usedPercent } = window;
   const gone = over(window);
   const share = passed(window);
   // What is not renewed has no pace any more.
   const pace = old ? null : paceWords(window);
   const reset = resetWords(window);
-  const name = scope ? `${label} · ${scope}` : label;
   const said = [percent(usedPercent), old || gone ? t("acct.lastKnown") : null, share !== null && pace?.bad ? t("acct.passed", { n: Math.round(share * 100) }) : null, pace?.text, reset].filter(Boolean).join(", ");
   return html`<div class="acct-window">
-    <p class="acct-window-head"><span class="cut">${name}</span><strong class=${old || gone ? "muted" : level(usedPercent)}>${percent(usedPercent)}</strong></p>
-    <div class=${`acct-bar ${old || gone ? "old" : level(usedPercent)}`} role="meter" aria-label=${name} aria-valuemin="0" aria-valuemax="100"
+    <p class="acct-window-head"><span class="cut">${label}</span><strong class=${old || gone ? "muted" : level(usedPercent)}>${percent(usedPercent)}</strong></p>
+    <div class=${`acct-bar ${old || gone ? "old" : level(usedPercent)}`} role="meter" aria-label=${label} aria-valuemin="0" aria-valuemax="100"
       aria-valuenow=${Math.min(100, Math.max(0, usedPercent))} aria-valuetext=${said}>
       <span class="acct-used" style=${{ inlineSize: `${Math.min(100, Math.max(0, usedPercent))}%` }}></span>
       ${share !== null && html`<span class="acct-passed" style=${{ insetInlineStart: `${share * 100}%` }}></span>`}</div>
