@@ -564,6 +564,20 @@ async def test_a_pace_is_foreseen_and_again_after_a_restart(autojump_clock: Mock
             assert again.runs_out_at is not None and abs(again.runs_out_at - window.runs_out_at) < 12 * 60_000
 
 
+async def test_what_is_foreseen_no_more_is_told_though_the_figure_stays(autojump_clock: MockClock) -> None:
+    async with house() as it, it.cache() as cache:
+        await it.add()
+        for used in range(10, 60, 2):
+            it.provider.used = used
+            await trio.sleep(5 * MINUTE)
+        assert it.told[-1].windows[0].runs_out_at is not None
+        count = len(it.told)
+        await trio.sleep(1.5 * HOUR)
+        assert cache.of(ID).windows[0].runs_out_at is None
+        news = [(one.windows[0].used_percent, one.windows[0].runs_out_at is None) for one in it.told[count:]]
+        assert news[-1] == (58.0, True) and 1 <= len(news) <= 6, "seldom: it moves a little with each answer"
+
+
 async def test_a_gateways_own_login_is_read_from_it_once_for_all(autojump_clock: MockClock) -> None:
     async with house() as it:
         gateways = it.gateways = FakeGateways()

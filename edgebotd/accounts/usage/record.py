@@ -18,6 +18,8 @@ from edgebotd.store.usage import Point, StoredUsage
 THRESHOLDS: Final = (80.0, 95.0, 100.0)
 _MINUTE_MS: Final = 60_000
 _POINTS: Final = 1.0
+_WOBBLE_MS: Final = 600_000
+_WOBBLE: Final = 0.2
 _KEPT_STEP: Final = 0.5
 _KEPT_EVERY_MS: Final = 600_000
 
@@ -213,7 +215,7 @@ def changed(before: AuthProfileUsage, after: AuthProfileUsage) -> bool:
     if _frame(before) != _frame(after):
         return True
     old = {window.id: window for window in before.windows}
-    return any(_moved(old[window.id], window) for window in after.windows)
+    return any(_moved(old[one.id], one) or _foreseen(old[one.id], one, after.fetched_at) for one in after.windows)
 
 
 def to_minute(at: int | None) -> int | None:
@@ -237,6 +239,14 @@ def _moved(old: UsageWindow, new: UsageWindow) -> bool:
     if old.resets_at is None or new.resets_at is None:
         return old.resets_at != new.resets_at
     return abs(new.resets_at - old.resets_at) > _MINUTE_MS
+
+
+def _foreseen(old: UsageWindow, new: UsageWindow, now: int | None) -> bool:
+    """Whether what is foreseen is another: there or not, or off by more than it wobbles, the less the nearer it is."""
+    if old.runs_out_at is None or new.runs_out_at is None:
+        return old.runs_out_at != new.runs_out_at
+    wobble = max(_WOBBLE_MS, _WOBBLE * (old.runs_out_at - (now or 0)))
+    return abs(new.runs_out_at - old.runs_out_at) > wobble
 
 
 def _is_worth(before: Point | None, now: Point) -> bool:
