@@ -145,7 +145,12 @@ async def test_the_words_say_what_to_look_at(monkeypatch: pytest.MonkeyPatch) ->
         await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")
         await trio.sleep_forever()
 
-    for serve, words in ((drips, "takes longer than 0 s"), (says(302, b"", "Location: /x"), "url in the settings")):
+    for serve, words in (
+        (drips, "takes longer than 0 s"),
+        (says(302, b"", "Location: /x"), "not followed. Look at the url"),
+        (says(404, b""), "status 404. Look at the url"),
+        (says(500, b""), "status 500."),
+    ):
         outcome = await asked(serve)
         assert isinstance(outcome, Trouble) and words in outcome.detail
 

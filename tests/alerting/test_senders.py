@@ -98,6 +98,9 @@ async def test_what_a_receiver_does_wrong(receiver: Receiver, monkeypatch: pytes
     assert (busy.detail, busy.final, busy.retry_after) == ("127.0.0.1 answers with the status 503.", False, 9)
     assert (await refused(webhook(receiver))).final
     assert "leads on to another address" in (await refused(webhook(receiver))).detail
+    receiver.answers.extend([status("403 No"), status("404 No")])
+    assert (await refused(webhook(receiver))).detail.endswith("403. Look at the url and the secret of the channel.")
+    assert (await refused(webhook(receiver))).detail.endswith("404. Look at the url of the channel.")
     receiver.answers.append(b"SSH-2.0-x\r\n\r\n")
     assert "no HTTP" in (await refused(webhook(receiver))).detail
     closed = replace(receiver, port=1)

@@ -90,8 +90,9 @@ def _judged(answer: Answer, settings: UsageSettings, now: int) -> Usage | Troubl
         case HTTPStatus.TOO_MANY_REQUESTS:
             return Trouble("rate_limited", "The provider was asked too often; the login itself is well.", status, wait)
     # Followed, it would hand the login's token to whomever it names.
-    todo = " It sends us elsewhere, which is not followed: look at the url in the settings." if status < 400 else ""
-    return Trouble("http", f"The provider answers with the status {status}.{todo}", status, wait)
+    elsewhere = " It sends us elsewhere, which is not followed." if status < 400 else ""
+    todo = " Look at the url in the settings." if elsewhere or status in (404, 405, 410) else ""
+    return Trouble("http", f"The provider answers with the status {status}.{elsewhere}{todo}", status, wait)
 
 
 def _names_a_scope(body: bytes) -> bool:
