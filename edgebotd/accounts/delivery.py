@@ -72,6 +72,8 @@ class File(Protocol):
 
     @property
     def place(self) -> str: ...
+    @property
+    def inside(self) -> str: ...
     async def read(self) -> bytes | None: ...
     async def write(self, content: bytes) -> None: ...
 
@@ -116,6 +118,7 @@ class Delivering:
         self.counts = {"ok": 0, "away": 0, "failed": 0}
         """How attempts to give a bot what it uses have ended; `away`: its gateway reads the file when it is back."""
         self._wake = trio.Event()
+        self._kept = trio.Event()
         vault.subscribe(lambda _profile_id: self._wake.set())
 
     def wire(self, gateways: Gateways, file_of: FileOf) -> None:
@@ -129,6 +132,22 @@ class Delivering:
     def has(self, bot_id: str, profile: Profile) -> int | None:
         """Return which generation of a login a bot has, None where it has none of it."""
         return _had(self._known.get(bot_id), profile)
+
+    def file_of(self, bot_id: str) -> File | None:
+        """Return from which file a bot has its logins, None where edgebotd knows of none."""
+        told = None if self._gateways is None else self._gateways.gateway_of(bot_id)
+        return self._file(bot_id, None if told is None else Gateway(*told))
+
+    async def give(self, bot_id: str, profile_id: str) -> None:
+        """Try again at once where it was to be later, and wait until a bot has the present one of a login.
+
+        Raises:
+            NotFound: the login is removed meanwhile.
+        """
+        self._tries.pop(bot_id, None)
+        self._wake.set()
+        while self.has(bot_id, profile := self._vault.get(profile_id)) != profile.generation:
+            await self._kept.wait()
 
     async def run(self) -> None:
         """Deliver, for ever."""
@@ -250,6 +269,8 @@ class Delivering:
             return
         if one.error is not None and one.error != before.error:
             log.warning("%s has not been given what it uses: %s", one.bot_id, one.error)
+        self._kept.set()
+        self._kept = trio.Event()
         if not one.given and one.error is None:
             self._known.pop(one.bot_id, None)
             await self._database.write(lambda tx: deliveries.forget(tx.connection, one.bot_id))

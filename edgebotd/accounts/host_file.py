@@ -28,6 +28,11 @@ class HostFile:
         """What it is called for people."""
         return str(self.path)
 
+    @property
+    def inside(self) -> str:
+        """Where its gateway finds it, unless that runs in a container of somebody else's."""
+        return str(self.path)
+
     async def read(self) -> bytes | None:
         """Return what is in it, None where there is none.
 

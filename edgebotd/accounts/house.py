@@ -15,13 +15,14 @@ from typing import Final, Protocol
 import trio
 from pydantic import SecretStr
 
-from edgebotd.accounts import delivery, gateway_logins
+from edgebotd.accounts import delivery, gateway_logins, linking
 from edgebotd.accounts.cipher import Cipher, VaultLocked, load_or_make
 from edgebotd.accounts.delivery import Delivering, FileOf
 from edgebotd.accounts.gateway_logins import GatewayLogins
 from edgebotd.accounts.http import Call, Caller
 from edgebotd.accounts.keeping import Keeping
 from edgebotd.accounts.lanes import Lanes
+from edgebotd.accounts.linking import Linking
 from edgebotd.accounts.refresh import Refresher
 from edgebotd.accounts.refresh_lock import RefreshLock
 from edgebotd.accounts.signing import Signing
@@ -43,7 +44,7 @@ KEY_NAME: Final = "vault.key"
 """In the state directory, where the settings name no other."""
 
 
-class Reached(delivery.Gateways, gateway_logins.Gateways, Protocol):
+class Reached(delivery.Gateways, gateway_logins.Gateways, linking.Gateways, Protocol):
     """What the bots' floor gives; `bots.gateways.Gateways` in the daemon."""
 
 
@@ -64,6 +65,7 @@ class ProviderAccounts:
     signing: Signing
     usage: UsageCache
     delivering: Delivering
+    linking: Linking
     gateway_logins: GatewayLogins
 
     async def secret_of(self, profile_id: str) -> SecretStr:
@@ -90,6 +92,7 @@ class ProviderAccounts:
             file_of: finds a file in a bot's container.
         """
         self.delivering.wire(gateways, file_of)
+        self.linking.wire(gateways)
         self.gateway_logins.wire(gateways)
 
     def begin_to_stop(self) -> float:
@@ -176,6 +179,7 @@ async def open_accounts(
             signing,
             usage,
             delivering,
+            Linking(vault, delivering),
             GatewayLogins(vault, now),
         )
         nursery.cancel_scope.cancel()

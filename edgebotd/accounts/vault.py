@@ -257,6 +257,26 @@ class Vault:
 
         await self._write(write, apply)
 
+    async def use(self, profile_id: str, bot_id: str, note: Note | None = None) -> None:
+        """Say that a bot uses a profile too, beside those that do.
+
+        Raises:
+            NotFound: there is no such profile, or no such bot.
+        """
+        profile = self.get(profile_id)
+
+        def write(tx: Transaction) -> Mapping[str, tuple[str, ...]]:
+            rows.add_bot(tx.connection, profile_id, bot_id)
+            if note is not None:
+                note(tx.connection, "profile.bots", profile)
+            return rows.bots_of(tx.connection)
+
+        def apply(bots: Mapping[str, tuple[str, ...]]) -> None:
+            self._bots = bots
+            self._tell(profile_id)
+
+        await self._write(write, apply)
+
     async def look_at_bots(self) -> None:
         """Look again which bots use what: containers that refer to a login come and go without a word to the vault."""
         seen = self._bots

@@ -5,6 +5,7 @@ It is the other side of `docker.bots.Bots`, which says in types what each method
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ from pydantic import SecretStr
 from edgebotd import logs
 from edgebotd.access import Kind, Principal
 from edgebotd.bots.bot import Bot
+from edgebotd.bots.connector import ConnectorError, Trouble
 from edgebotd.bots.registry import Registry
 from edgebotd.bots.requests import ConnectRequest, EditRequest, RunAnswer, SendRequest
 from edgebotd.bots.turns import principal_key
@@ -34,6 +36,8 @@ PROBE: Final = Principal(
     kind=Kind.LOCAL, user_id="system", name="edgebotd", credential_id="system", admin=True, every_bot=True
 )
 """Who has the turn that tells whether a bot answers."""
+CHANGED_SINCE: Final = "config changed since"
+"""A gateway's words for a configuration that is not any more what a change was meant for (2026.5.28 and 2026.9.6)."""
 
 
 @runtime_checkable
@@ -67,6 +71,18 @@ class KeepsLogins(Protocol):
 
         Raises:
             ConnectorError: it does not say.
+        """
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """A connector whose peer tells its configuration and lets it be changed."""
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask the peer; return the payload.
+
+        Raises:
+            ConnectorError: it refuses, or nobody knows.
         """
 
 
@@ -112,6 +128,34 @@ class Gateways:
     async def auth_status(self, bot_id: str) -> Mapping[str, Any]:
         """Ask a bot's gateway how its logins are; see `KeepsLogins`."""
         return await self._keeper(bot_id).auth_status()
+
+    async def config(self, bot_id: str) -> Mapping[str, Any]:
+        """Return what a bot's gateway tells of its configuration; secrets are blotted out by it.
+
+        Raises:
+            Problem: it does not, and why.
+        """
+        return await self._of_config(bot_id, "config.get", {})
+
+    async def patch_config(self, bot_id: str, patch: Mapping[str, Any], base_hash: str) -> Mapping[str, Any]:
+        """Have a bot's gateway merge something into its configuration, where that is as it was told.
+
+        Raises:
+            Problem: `config_changed`, `gateway_refuses`, or `gateway_silent`: nobody knows whether it has.
+        """
+        return await self._of_config(bot_id, "config.patch", {"raw": json.dumps(patch), "baseHash": base_hash})
+
+    async def _of_config(self, bot_id: str, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        connector = self._registry.get(bot_id).connector
+        if not isinstance(connector, Configurable):
+            raise Conflict("no_gateway", f"The bot '{bot_id}' has no gateway with a configuration of its own.")
+        try:
+            return await connector.ask(method, params)
+        except ConnectorError as exc:
+            if exc.trouble in (Trouble.LOST, Trouble.RESTARTING):
+                raise Problem(503, "gateway_silent", exc.detail) from None
+            code = "config_changed" if CHANGED_SINCE in exc.detail else "gateway_refuses"
+            raise Conflict(code, exc.detail) from None
 
     def _keeper(self, bot_id: str) -> KeepsLogins:
         connector = self._registry.get(bot_id).connector

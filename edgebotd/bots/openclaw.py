@@ -365,6 +365,10 @@ class OpenClawConnector:
         """Return what the gateway says of its logins; see `gateways.KeepsLogins`."""
         return mapping(await self._connected().session.call("models.authStatus", {"refresh": True}))
 
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask the gateway for something that is about itself; see `gateways.Configurable`."""
+        return mapping(await self._connected().session.call(method, params))
+
     async def sessions(self, since_at: int | None) -> list[SessionSeen]:
         """Return the sessions touched since then; see `Connector.sessions`. At most 10,000."""
         found = [s for s in await self._connected().archive.sessions(since_at) if self._is_ours(s.session_key)]

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
+from edgebotd.cli.account_links import link
 from edgebotd.cli.account_usage import usage
 from edgebotd.cli.output import age, clean, json_option, note, one_line, print_json, print_table, until
 from edgebotd.cli.target import Target
@@ -32,6 +33,7 @@ def accounts() -> None:
 
 
 accounts.add_command(usage)
+accounts.add_command(link)
 
 
 @accounts.command("list")

@@ -102,9 +102,10 @@ class Client:
         """GET; parameters that are None or empty are left out."""
         return self._call("GET", path, params={key: value for key, value in query.items() if value not in (None, ())})
 
-    def post(self, path: str, body: object) -> Any:
-        """POST JSON."""
-        return self._call("POST", path, json=body)
+    def post(self, path: str, body: object, *, seconds: float | None = None) -> Any:
+        """POST JSON; `seconds` for an answer that may take longer than most."""
+        longer = {} if seconds is None else {"timeout": httpx2.Timeout(seconds, connect=10)}
+        return self._call("POST", path, json=body, **longer)
 
     def put(self, path: str, body: object) -> Any:
         """PUT JSON."""

@@ -25,6 +25,13 @@ wait_option = click.option("--no-wait", is_flag=True, help="Print the operation'
     metavar="NAME=SECRET",
     help="The same by a name out of docker.secrets, or by a login: KEY=profile:anthropic:work.",
 )
+@click.option(
+    "--login",
+    "logins",
+    multiple=True,
+    metavar="PROVIDER:NAME",
+    help="A login of `edgebotd accounts` that its gateway uses, kept up to date while it runs; may be repeated.",
+)
 @click.option("--config", type=click.File("r"), help="JSON that goes into its openclaw.json; - for standard input.")
 @click.option("--memory", type=int, metavar="MIB", help="Memory in MiB.")
 @click.option("--cpus", type=float, help="Processors.")
@@ -40,6 +47,7 @@ def create(
     model: str | None,
     env: tuple[str, ...],
     secret_env: tuple[str, ...],
+    logins: tuple[str, ...],
     config: Any,
     memory: int | None,
     cpus: float | None,
@@ -59,6 +67,7 @@ def create(
         "model": model,
         "environment": _pairs("--env", env),
         "secretEnvironment": _pairs("--secret-env", secret_env),
+        "logins": list(logins),
         "config": _object(config),
         "limits": {key: value for key, value in limits.items() if value is not None},
         "network": "host" if host_network else None,

@@ -7,7 +7,8 @@ import itertools
 import json
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 from edgebotd.docker.redact import redact_shapes
 from edgebotd.docker.spec import GATEWAY_PORT, STATE_PATH
 from edgebotd.errors import Invalid
+from edgebotd.protocol.fields import mapping
 
 CONFIG_FILE: Final = "openclaw.json"
 NODE_USER: Final = 1000
@@ -83,6 +85,26 @@ def check_config(config: Mapping[str, Any]) -> None:
             )
 
 
+def by_provider(logins: Iterable[str]) -> dict[str, str]:
+    """Return logins by the provider that their names begin with."""
+    return {profile_id.partition(":")[0]: profile_id for profile_id in logins}
+
+
+def check_logins(logins: Sequence[str], config: Mapping[str, Any]) -> None:
+    """Pass logins that a gateway is to have for its models.
+
+    Raises:
+        Invalid: there are two for one provider, or the configuration that a person gives has a key for it.
+    """
+    found = by_provider(logins)
+    if len(found) != len(logins):
+        raise Invalid("logins: two are of one provider. A gateway has one key for each.")
+    models = mapping(mapping(config.get("models")).get("providers"))
+    for provider, profile_id in found.items():
+        if "apiKey" in mapping(models.get(provider)):
+            raise Invalid(f"config: models.providers.{provider}.apiKey is what {profile_id} gives. Leave one out.")
+
+
 def _values(value: object, path: str) -> Iterator[tuple[str, str | float]]:
     """Yield texts and numbers, with where they stand."""
     if isinstance(value, dict):
@@ -145,12 +167,16 @@ def owner_of(user: str | None) -> int:
     return int(name) if name.isdigit() else NODE_USER
 
 
-def archive(config: Mapping[str, Any], owner: int) -> bytes:
-    """Return the tar that is unpacked into the state's folder, whose configuration its owner alone can read."""
-    text = json.dumps(config, indent=1).encode()
+def archive(config: Mapping[str, Any], owner: int, more: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
+    """Return the tar that is unpacked into the state's folder, whose files their owner alone can read.
+
+    Args:
+        more: content by name, of files beside the configuration.
+    """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        file = tarfile.TarInfo(CONFIG_FILE)
-        file.size, file.mode, file.uid, file.gid = len(text), 0o600, owner, owner
-        tar.addfile(file, io.BytesIO(text))
+        for name, content in {CONFIG_FILE: json.dumps(config, indent=1).encode(), **more}.items():
+            file = tarfile.TarInfo(name)
+            file.size, file.mode, file.uid, file.gid = len(content), 0o600, owner, owner
+            tar.addfile(file, io.BytesIO(content))
     return packed.getvalue()

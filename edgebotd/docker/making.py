@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -23,6 +23,7 @@ from edgebotd.docker.spec import BOT_LABEL, INSTALLATION_LABEL, OPERATION_LABEL,
 from edgebotd.errors import Conflict, Problem
 from edgebotd.protocol.docker.containers import Container
 from edgebotd.protocol.docker.streams import OutputLine
+from edgebotd.protocol.openclaw.given import Given
 
 LOOK_SECONDS: Final = 0.5
 CLASHES: Final = 20
@@ -164,6 +165,18 @@ class Maker:
                 found[name] = await self._profile_secret(name.removeprefix(PROFILE_PREFIX))
             else:
                 found[name] = self._of_file(name)
+        return found
+
+    async def logins(self, wanted: Iterable[str]) -> list[Given]:
+        """Read logins at providers, for a gateway's file of them.
+
+        Raises:
+            Conflict: there is no such login, or it cannot be used.
+        """
+        found = []
+        for profile_id in wanted:
+            secret = await self._profile_secret(profile_id)
+            found.append(Given(profile_id, profile_id.partition(":")[0], secret.get_secret_value()))
         return found
 
     def _of_file(self, name: str) -> SecretStr:

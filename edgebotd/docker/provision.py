@@ -9,13 +9,24 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import trio
 from pydantic import AfterValidator, Field
 
 from edgebotd.docker.errors import EngineError
-from edgebotd.docker.gateway import archive, check_config, gateway_config, has_secret, looks_secret, owner_of
+from edgebotd.docker.gateway import (
+    archive,
+    by_provider,
+    check_config,
+    check_logins,
+    gateway_config,
+    has_secret,
+    looks_secret,
+    merged,
+    owner_of,
+)
 from edgebotd.docker.operations import Step, Work
 from edgebotd.docker.pairing import HELLO_SECONDS, PAIR_SECONDS, hello, pair
 from edgebotd.docker.profile import LOOPBACK
@@ -26,20 +37,25 @@ from edgebotd.docker.spec import (
     EnvironmentName,
     EnvironmentText,
     Limits,
+    LoginName,
     SecretName,
     Spec,
     Volume,
     container_name,
     state_volume,
 )
-from edgebotd.errors import Conflict, Invalid
+from edgebotd.errors import Conflict, Invalid, NotFound
 from edgebotd.events import BOT_ID_PATTERN, Model, Name
 from edgebotd.protocol.fields import without_controls
+from edgebotd.protocol.openclaw.given import SECRETS_FILE, keeps_files, secret_file
+from edgebotd.protocol.openclaw.linking import references
 from edgebotd.store import bots as bot_rows
 from edgebotd.store import containers as rows
 from edgebotd.store import operations as operation_rows
+from edgebotd.store import profiles as profile_rows
 from edgebotd.store.containers import StoredContainer
 from edgebotd.store.operations import Operation
+from edgebotd.store.writer import Transaction
 
 KIND: Final = "create"
 CLASHES: Final = ("already allocated", "already in use", "ports are not available")
@@ -61,6 +77,7 @@ class ProvisionRequest(Model):
         image: by default docker.image of the settings.
         model: what its agents use by default, as provider/model.
         environment: plain values; `secret_environment`: names of docker.secrets, or logins (profile:PROVIDER:NAME).
+        logins: at providers, that its gateway reads from the file which edgebotd keeps up to date.
         config: goes into the gateway's openclaw.json.
     """
 
@@ -73,6 +90,7 @@ class ProvisionRequest(Model):
     secret_environment: Annotated[dict[EnvironmentName, SecretName], Field(max_length=200)] = Field(
         default_factory=dict
     )
+    logins: Annotated[tuple[LoginName, ...], Field(max_length=50)] = ()
     config: dict[str, Any] = Field(default_factory=dict)
     network: Annotated[str, Field(pattern=r"^(bridge|host)$")] = "bridge"
 
@@ -144,6 +162,8 @@ class Provisioning(Operating):
                     " and give it as a secret."
                 )
         await self._maker.secrets(request.secret_environment)
+        await self._maker.logins(request.logins)
+        check_logins(request.logins, request.config)
         if both := request.environment.keys() & request.secret_environment.keys():
             raise Invalid(f"{min(both)} is given twice, as a plain value and as a secret.")
         if request.network == "host" and request.id not in self._settings.host_network:
@@ -190,10 +210,15 @@ class Provisioning(Operating):
         request, port = _request(work), work.made["port"]
         container = await self._maker.make(work, container_name(work.bot_id), self._spec(work))
         token = await self._bots.reserve(work.bot_id, _url(work))
+        wanted, files = request.config, {}
+        if request.logins:
+            # It is there before the gateway starts, which so has a key from its first turn on.
+            files[SECRETS_FILE] = secret_file(await self._maker.logins(request.logins))
+            wanted = merged(wanted, references(f"{STATE_PATH}/{SECRETS_FILE}", by_provider(request.logins)))
         config = gateway_config(
-            token, port=port, host_network=request.network == "host", model=request.model, config=request.config
+            token, port=port, host_network=request.network == "host", model=request.model, config=wanted
         )
-        await self._maker.engine.put_archive(container, STATE_PATH, archive(config, work.made["owner"]))
+        await self._maker.engine.put_archive(container, STATE_PATH, archive(config, work.made["owner"], files))
 
     def _spec(self, work: Work) -> Spec:
         request = _request(work)
@@ -259,12 +284,27 @@ class Provisioning(Operating):
         container, now = await self._maker.engine.inspect(name), self._containers.now()
         spec = self._spec(work).model_dump(mode="json")
         stored = StoredContainer(work.bot_id, name, container.id, "provisioned", "running", spec, now, now)
-        await self._database.write(lambda tx: rows.put(tx.connection, stored))
+        logins = _request(work).logins
+
+        def write(tx: Transaction) -> None:
+            rows.put(tx.connection, stored)
+            for profile_id in logins:
+                # One that was removed meanwhile is no more to be given.
+                with suppress(NotFound):
+                    profile_rows.add_bot(tx.connection, profile_id, work.bot_id)
+
+        await self._database.write(write)
         self._containers.bind(work.bot_id, name)
         self._bots.container(work.bot_id, self._containers.of_bot(work.bot_id))
 
     async def _hello(self, work: Work) -> None:
-        await work.keep(version=await hello(work, self._bots))
+        version = await hello(work, self._bots)
+        await work.keep(version=version)
+        if _request(work).logins and version is not None and keeps_files(version):
+            await work.log(
+                f"OpenClaw {version} is too old to be given a login in this way while it runs: what it has now is not"
+                " kept up to date. `edgebotd bots upgrade` brings a newer one."
+            )
         self._containers.overlay(work.bot_id, doing="")
 
     # Taking back

@@ -19,12 +19,9 @@ ENVIRONMENT_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 """Small letters too: of http_proxy some programs know no other spelling."""
 EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_NAME_PATTERN)]
 PROFILE_PREFIX: Final = "profile:"
-SecretName = Annotated[
-    str,
-    Field(
-        pattern=rf"^([a-z0-9][a-z0-9_-]{{0,63}}|{PROFILE_PREFIX}[a-z0-9][a-z0-9-]{{0,31}}:[A-Za-z0-9][A-Za-z0-9._@+-]{{0,63}})$"
-    ),
-]
+_LOGIN: Final = r"[a-z0-9][a-z0-9-]{0,31}:[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}"
+LoginName = Annotated[str, Field(pattern=rf"^{_LOGIN}$")]
+SecretName = Annotated[str, Field(pattern=rf"^([a-z0-9][a-z0-9_-]{{0,63}}|{PROFILE_PREFIX}{_LOGIN})$")]
 """A name out of docker.secrets, or `profile:` and a login at a provider: profile:anthropic:work."""
 EnvironmentText = Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")]
 VolumeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{1,127}$")]

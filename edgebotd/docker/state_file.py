@@ -36,6 +36,11 @@ class StateFile:
         """What it is called for people. Made anew, a container is another place: a copy of its volume may be old."""
         return f"{self.name} ({self.container[:SHORT_ID]}): {STATE_PATH}/{self.path}"
 
+    @property
+    def inside(self) -> str:
+        """Where the gateway in the container finds it."""
+        return f"{STATE_PATH}/{self.path}"
+
     async def read(self) -> bytes | None:
         """Return what is in it, None where there is none.
 

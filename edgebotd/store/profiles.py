@@ -168,9 +168,20 @@ def set_bots(conn: sqlite3.Connection, profile_id: str, bot_ids: Iterable[str]) 
         raise NotFound("login", profile_id)
     conn.execute("DELETE FROM profile_bots WHERE profile_id = ?", (profile_id,))
     for bot_id in sorted(set(bot_ids)):
-        if bots.get(conn, bot_id) is None:
-            raise NotFound("bot", bot_id)
-        conn.execute("INSERT INTO profile_bots VALUES (?, ?)", (profile_id, bot_id))
+        add_bot(conn, profile_id, bot_id)
+
+
+def add_bot(conn: sqlite3.Connection, profile_id: str, bot_id: str) -> None:
+    """Say that a bot uses a profile too.
+
+    Raises:
+        NotFound: there is no such profile, or no such bot.
+    """
+    if get(conn, profile_id) is None:
+        raise NotFound("login", profile_id)
+    if bots.get(conn, bot_id) is None:
+        raise NotFound("bot", bot_id)
+    conn.execute("INSERT OR IGNORE INTO profile_bots VALUES (?, ?)", (profile_id, bot_id))
 
 
 def forget_bot(conn: sqlite3.Connection, bot_id: str) -> None:

@@ -33,6 +33,7 @@ from edgebotd.web.routes.lifecycle import LifecycleRoutes
 from edgebotd.web.routes.operations import OperationRoutes
 from edgebotd.web.routes.page import PageRoutes
 from edgebotd.web.routes.preferences import PreferencesRoutes
+from edgebotd.web.routes.profile_links import ProfileLinkRoutes
 from edgebotd.web.routes.profile_usage import ProfileUsageRoutes, usage_figures
 from edgebotd.web.routes.profiles import ProfileRoutes
 from edgebotd.web.routes.sign_in import SignInRoutes
@@ -163,6 +164,7 @@ def create_app(services: Services, settings: Settings, stream: App, *, page_url:
         *BotRoutes(services).routes(),
         *AlertRoutes(services).routes(),
         *ProfileRoutes(services).routes(),
+        *ProfileLinkRoutes(services).routes(),
         *ProfileUsageRoutes(services).routes(),
         *GrantRoutes(services).routes(),
         *LifecycleRoutes(services).routes(),

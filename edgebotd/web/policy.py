@@ -169,6 +169,8 @@ POLICIES: Final[tuple[Policy, ...]] = (
     Policy("PUT", _PROFILE + "/secret", Need.ADMIN, Body.SMALL),
     Policy("PUT", _PROFILE + "/bots", Need.ADMIN, Body.SMALL),
     Policy("GET", _PROFILE + "/grants", Need.ADMIN),
+    Policy("GET", _PROFILE + "/link", Need.ADMIN),
+    Policy("POST", _PROFILE + "/link", Need.ADMIN, Body.SMALL),
     Policy("POST", _PROFILE + "/grants", Need.ADMIN, Body.SMALL),
     Policy("GET", _PROFILE + "/token", Need.PROFILE_TOKEN),
     # Bots and chat.

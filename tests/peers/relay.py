@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from tests.peers.netns import connect_within
+from tests.peers.netns import connect_within, listen_within
 
 
 class Relay:
@@ -69,16 +69,24 @@ async def _pass(source: trio.SocketStream, target: trio.SocketStream, wire: trio
 
 
 @asynccontextmanager
-async def open_relay(host: str, port: int, *, namespace: Path | None = None, listen: int = 0) -> AsyncIterator[Relay]:
+async def open_relay(
+    host: str, port: int, *, namespace: Path | None = None, listen: int = 0, within: Path | None = None
+) -> AsyncIterator[Relay]:
     """Run a relay to an address on a loopback port.
 
     Args:
         namespace: the network that the address is in, where not this one: a container engine's, for published ports.
         listen: the port; 0 for a free one.
+        within: the network in which it listens, at a free port; None: this one.
     """
     relay = Relay(host, port, namespace)
     async with trio.open_nursery() as nursery:
-        (listener,) = await trio.open_tcp_listeners(listen, host="127.0.0.1")
+        if within is None:
+            (listener,) = await trio.open_tcp_listeners(listen, host="127.0.0.1")
+        else:
+            made = await trio.to_thread.run_sync(listen_within, within, "127.0.0.1")
+            made.setblocking(False)
+            listener = trio.SocketListener(trio.socket.from_stdlib_socket(made))
         relay.port = listener.socket.getsockname()[1]
         await nursery.start(trio.serve_listeners, relay._join, [listener])
         yield relay

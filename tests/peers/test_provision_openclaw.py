@@ -6,6 +6,7 @@ The daemon is a process of its own in the engine's network, and dies in the midd
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import trio
 from tests.peers.engine import DockerEngine
 from tests.peers.install import CURRENT, PeerUnavailable
 from tests.peers.model import FakeModel, running_model
+from tests.peers.oauth import CLIENT, OAuthServer
 from tests.peers.openclaw import model_config
 from tests.peers.openclaw_image import STATE, provide, reference
-from tests.peers.running_daemon import Channel, Daemon, open_daemon, text_of, wait_state
+from tests.peers.relay import open_relay
+from tests.peers.running_daemon import Channel, Daemon, open_daemon, streamed, text_of, wait_state
 from tests.support import require_or_skip
 
 DOCKER = """
@@ -27,6 +30,12 @@ image = "{image}"
 drain_seconds = 20
 secrets = {{ fake = "{folder}/fake.key" }}
 """
+PROVIDER = """
+[providers.fake.oauth]
+token_url = "http://127.0.0.1:{port}/token"
+client_id = "{client}"
+"""
+LOGIN = "/api/profiles/fake:work"
 SECRET = "sk-of-the-fake-model"
 WRITES = "cd && touch /tmp/a .config/a .npm/a .openclaw/.cache/a && printf written"
 
@@ -61,11 +70,69 @@ async def moved(daemon: Daemon, channel: Channel, how: str) -> None:
     assert ended["state"] == "succeeded", log_of(ended)
 
 
-async def talk(daemon: Daemon, channel: Channel, words: str, key: str) -> str:
+async def talk(daemon: Daemon, channel: Channel, words: str, key: str, **more: str) -> str:
     """Have a turn, which waits for the gateway where that just starts."""
-    sent = await daemon.send(f"[[say {words}]]", key)
+    sent = await daemon.send(f"[[say {words}]]", key, **more)
     assert await channel.ended(sent["runId"], 240) == "finished"
     return text_of(await channel.stored(sent["runId"]))
+
+
+async def log_in(daemon: Daemon, server: OAuthServer, expires_at: int) -> None:
+    """Give the daemon a login of the OAuth server, out of another program's store."""
+    (login,) = await server.logins(1)
+    profile = {"type": "oauth", "provider": "fake", "access": login.access, "refresh": login.refresh}
+    content = json.dumps({"version": 1, "profiles": {"fake:work": {**profile, "expires": expires_at}}})
+    body = {"kind": "openclaw", "content": content, "owner": "edgebotd"}
+    (item,) = (await daemon.ask("POST", "/api/profiles/import", body)).json()["items"]
+    assert item["outcome"] == "added", item
+
+
+async def given(daemon: Daemon, *, after: int) -> int:
+    """Wait until the bot has a later generation of the login; return it."""
+    with trio.fail_after(60):
+        while True:
+            row = (await daemon.ask("GET", LOGIN)).json()
+            for one in row["delivered"]:
+                if one["current"] and one["generation"] > after:
+                    assert one["error"] is None, one
+                    return int(one["generation"])
+            await trio.sleep(0.1)
+
+
+def key(model: FakeModel, words: str) -> str:
+    """Return with which key the model was asked last for an answer to these words."""
+    return str([one["auth"] for one in model.requests() if words in one["user"]][-1]).removeprefix("Bearer ")
+
+
+async def linked_while_it_talks(daemon: Daemon, channel: Channel, model: FakeModel, server: OAuthServer) -> set[str]:
+    """Link the bot to an OAuth login, which is rotated under a turn; return the tokens that the model was asked with."""
+    await log_in(daemon, server, int(time.time() * 1000) + 3_600_000)
+    plan = (await daemon.ask("GET", f"{LOGIN}/link?bot=claw")).json()
+    assert (plan["keyFrom"], plan["file"], plan["uses"]) == ("environment", f"{STATE}/edge-secrets.json", False)
+    agreed = {"bot": "claw", "baseHash": plan["baseHash"]}
+    done = (await daemon.ask("POST", f"{LOGIN}/link", agreed)).json()
+    assert (done["done"], done["complaint"]) == (True, None)
+    assert await talk(daemon, channel, "linked", "link-1") == "linked"
+    before = key(model, "linked")
+    assert await server.works(before), "it is the login's own"
+
+    running = await daemon.send("[[long 500]] under way", "link-2")
+    await channel.until(streamed(channel, running["runId"]))
+    row = (await daemon.ask("POST", f"{LOGIN}/refresh", {})).json()
+    assert row["state"] == "fresh"
+    await given(daemon, after=row["generation"] - 1)
+    assert not [e for e in channel.of("chat-status", runId=running["runId"]) if e["state"] == "finished"]
+    beside = (await daemon.ask("POST", "/api/bots/claw/conversations", {})).json()["id"]
+    assert await talk(daemon, channel, "rotated", "link-3", conversationId=beside) == "rotated"
+    assert await channel.ended(running["runId"]) == "finished"
+    after = key(model, "rotated")
+    assert after not in (before, SECRET) and await server.works(after) and key(model, "under way") == before
+
+    plan = (await daemon.ask("GET", f"{LOGIN}/link?bot=claw")).json()
+    assert (plan["keyFrom"], plan["uses"]) == ("linked", True)
+    again = (await daemon.ask("POST", f"{LOGIN}/link", {**agreed, "baseHash": plan["baseHash"]})).json()
+    assert again["done"] is False
+    return {before, after}
 
 
 def containers(engine: DockerEngine) -> list[dict[str, Any]]:
@@ -86,12 +153,19 @@ async def prepared(engine: DockerEngine, folder: Path) -> str:
 
 
 async def test_a_real_gateway_is_made_over_a_crash_talked_with_made_anew_and_taken_away(
-    breakable_engine: DockerEngine, tmp_path: Path
+    breakable_engine: DockerEngine, oauth_server: OAuthServer, tmp_path: Path
 ) -> None:
     engine = breakable_engine
     toml = await prepared(engine, tmp_path)
+    port = int(oauth_server.url.rpartition(":")[2])
     with running_model(delay=0.02, engine=engine) as model:
-        async with open_daemon(tmp_path, toml, enter=engine.enter) as (daemon, channel):
+        async with (
+            open_relay("127.0.0.1", port, within=engine.namespace) as relay,
+            open_daemon(tmp_path, toml + PROVIDER.format(port=relay.port, client=CLIENT), enter=engine.enter) as (
+                daemon,
+                channel,
+            ),
+        ):
             begun = (await daemon.ask("POST", "/api/bots", request(model))).json()
             await reached(channel, begun["id"], "pair")
             await trio.to_thread.run_sync(daemon.program.kill)
@@ -106,14 +180,19 @@ async def test_a_real_gateway_is_made_over_a_crash_talked_with_made_anew_and_tak
             detail = await daemon.bot()
             assert (detail["missing"], detail["version"]) == ([], CURRENT)
 
+            started = engine.api("GET", "/containers/edgebotd-claw/json")
+            tokens = await linked_while_it_talks(daemon, channel, model, oauth_server)
+            now = engine.api("GET", "/containers/edgebotd-claw/json")
+            assert json.loads(now)["State"]["StartedAt"] == json.loads(started)["State"]["StartedAt"]
+
             # What is secret is in none of the places that are kept or told.
             token = (tmp_path / "state/bots/claw/token").read_text()
             told = json.dumps([made, channel.events, detail]) + (tmp_path / "log").read_text()
-            assert token not in told and SECRET not in told
+            secrets = {token, SECRET, *tokens}
+            assert not [one for one in secrets if one in told]
             for file in (tmp_path / "state").glob("edgebotd.db*"):
-                assert token.encode() not in file.read_bytes() and SECRET.encode() not in file.read_bytes()
-            inspected = engine.api("GET", "/containers/edgebotd-claw/json").decode()
-            assert token not in inspected
+                assert not [one for one in secrets if one.encode() in file.read_bytes()]
+            assert not [one for one in {token, *tokens} if one in now.decode()]
 
             # What it has in memory is gone then, and has to be its own to write to once more.
             await moved(daemon, channel, "stop")
@@ -129,6 +208,7 @@ async def test_a_real_gateway_is_made_over_a_crash_talked_with_made_anew_and_tak
             assert after["Id"] != before["Id"]
             await wait_state(channel, "connected")
             assert await talk(daemon, channel, "the same bot", "made-3") == "the same bot"
+            assert key(model, "the same bot") in tokens, "it is linked as before"
 
             wanted = {"keepHistory": True, "keepVolumes": False}
             begun = (await daemon.ask("POST", "/api/bots/claw/container/remove", wanted)).json()
