@@ -101,12 +101,12 @@ class Linking:
         """Say how bots are reached; done once."""
         self._gateways = gateways
 
-    async def plan(self, profile_id: str, bot_id: str, provider: str | None, path: str | None) -> LinkPlan:
+    async def plan(self, profile_id: str, bot_id: str, provider: str | None, file: str | None) -> LinkPlan:
         """Say what would be changed; nothing is.
 
         Args:
             provider: of models, as the gateway calls it; by default the login's.
-            path: where the gateway finds the file, by default where edgebotd writes it.
+            file: where the gateway finds the file, by default where edgebotd writes it.
 
         Raises:
             NotFound: there is no such login or bot.
@@ -122,8 +122,8 @@ class Linking:
                 f"OpenClaw {told[0]} has its logins in a file of its own, into which edgebotd puts this one as soon as"
                 f" the bot uses it: `edgebotd accounts bots {profile_id} {bot_id}`. Nothing is to be linked.",
             )
-        file = self._file(bot_id)
-        models, place = provider or profile.provider, path or file.inside
+        ours = self._file(bot_id)
+        models, place = provider or profile.provider, file or ours.inside
         patch = references(place, {models: profile_id})
         if told is None:
             raise _by_hand(
@@ -260,8 +260,8 @@ class Linking:
 def _complaint(done: Patched, plan: LinkPlan) -> str | None:
     if done.unresolved is not None:
         return (
-            f"The gateway has no key for {plan.provider} now: {done.unresolved}. Does it find {plan.file} under that"
-            " path? In a container of somebody else's it may have another one: --path."
+            f"The gateway has no key for {plan.provider} now: {done.unresolved}. Is {plan.file} where the gateway sees"
+            " edgebotd's file? In somebody else's container that may be elsewhere: link it again with `--path`."
         )
     if done.waits:
         return "The gateway takes it up when it starts again."

@@ -45,7 +45,7 @@ def link(
     from edgebotd.cli.client import ApiError, path
 
     place = path("/api/profiles/{}/link", login)
-    wanted = {"bot": bot, "provider": provider, "path": file}
+    wanted = {"bot": bot, "provider": provider, "file": file}
     with target.client() as client:
         try:
             plan = client.get(place, **wanted)

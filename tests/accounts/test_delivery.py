@@ -64,6 +64,7 @@ class FakeGateways:
 class FakeFile:
     place: str
     content: bytes | None = None
+    inside: str = "/edge-secrets.json"
     writes: int = 0
     meanwhile: list[bytes] = field(default_factory=list)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -15,10 +16,12 @@ from edgebotd.bots.connector import Connector, ConnectorError, Trouble
 from edgebotd.bots.echo import EchoConnector, EchoPeer
 from edgebotd.bots.gateways import PROBE, Gateways
 from edgebotd.bots.kinds import Wanted
+from edgebotd.bots.registry import Registry
 from edgebotd.bots.status import Status, with_container
 from edgebotd.docker.bots import Bots
 from edgebotd.errors import Conflict, NotFound, Problem
 from edgebotd.events import BotState, ContainerStatus, RunState
+from edgebotd.store.database import Database
 from tests.bots.house import ADMIN, ECHO, House, now, open_house, open_life, open_store
 
 AWAY = ConnectorError(Trouble.REFUSED, "Nothing answers.")
@@ -348,3 +351,54 @@ async def test_one_without_a_gateway_does_not_know_how_much_is_used(tmp_path: Pa
             await Gateways(house.registry, house.database).usage_status("echo")
         with pytest.raises(NotFound):
             await Gateways(house.registry, house.database).usage_status("nobody")
+
+
+class Scripted:
+    """A registry with one connector, whose peer answers from a list."""
+
+    keyring = None
+
+    def __init__(self, *answers: Any) -> None:
+        self.asked: list[tuple[str, Mapping[str, Any]]] = []
+        self._answers = list(answers)
+
+    def get(self, _bot_id: str) -> Scripted:
+        return self
+
+    @property
+    def connector(self) -> Scripted:
+        return self
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        await trio.lowlevel.checkpoint()
+        self.asked.append((method, params))
+        answer = self._answers.pop(0)
+        if isinstance(answer, ConnectorError):
+            raise answer
+        return {"was": answer}
+
+
+async def test_a_gateways_configuration_is_told_and_changed_by_itself() -> None:
+    since = "The gateway refuses the request: config changed since last load; re-run config.get and retry"
+    peer = Scripted(
+        1,
+        2,
+        ConnectorError(Trouble.REJECTED, since),
+        ConnectorError(Trouble.NO_RIGHTS, "missing scope: operator.admin"),
+        ConnectorError(Trouble.LOST, "It did not answer."),
+        ConnectorError(Trouble.RESTARTING, "It restarts."),
+    )
+    reached = Gateways(cast(Registry, peer), cast(Database, None))
+    assert await reached.config("claw") == {"was": 1}
+    assert await reached.patch_config("claw", {"a": 1}, "h") == {"was": 2}
+    assert peer.asked == [("config.get", {}), ("config.patch", {"raw": '{"a": 1}', "baseHash": "h"})]
+    for code in ("config_changed", "gateway_refuses", "gateway_silent", "gateway_silent"):
+        with pytest.raises(Problem) as refused:
+            await reached.patch_config("claw", {}, "h")
+        assert refused.value.code == code
+
+
+async def test_one_without_a_gateway_has_no_configuration(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with open_house(tmp_path) as house:
+        with pytest.raises(Conflict, match="no gateway"):
+            await Gateways(house.registry, house.database).config("echo")

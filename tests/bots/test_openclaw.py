@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from edgebotd.bots import openclaw, openclaw_hello, openclaw_session
 from edgebotd.bots.connector import Accepted, ConnectorError, Feature, Outgoing, OutgoingFile, Trouble
-from edgebotd.bots.gateways import SaysUsage
+from edgebotd.bots.gateways import Configurable, SaysUsage
 from edgebotd.bots.openclaw import OpenClawConnector
 from edgebotd.protocol.run import (
     Outcome,
@@ -147,6 +147,8 @@ async def test_a_gateway_is_asked_how_much_is_used(gateway: FakeGateway, older: 
     async with connected(gateway) as session:
         assert isinstance(session.connector, SaysUsage)
         assert (await session.connector.usage_status())["providers"] == []
+        assert isinstance(session.connector, Configurable)
+        assert (await session.connector.ask("usage.status", {}))["providers"] == []
     async with connected(older) as session:
         assert isinstance(session.connector, SaysUsage)
         with pytest.raises(ConnectorError, match="unknown method"):

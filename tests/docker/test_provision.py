@@ -72,6 +72,7 @@ async def test_a_bot_is_made_paired_and_greeted(autojump_clock: MockClock) -> No
     [
         ({"image": "--privileged"}, "bad_image"),
         ({"secretEnvironment": {"KEY": "nobody"}}, "secret_missing"),
+        ({"logins": ["fake:work"]}, "secret_missing"),
         ({"environment": {"OPENAI_API_KEY": "sk"}}, "invalid_request"),
         ({"config": {"gateway": {"bind": "lan"}}}, "invalid_request"),
         ({"config": {"models": {"providers": {"x": {"apiKey": "sk-1"}}}}}, "invalid_request"),

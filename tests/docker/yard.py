@@ -69,12 +69,12 @@ class Yard:
     async def stored(self, bot_id: str = "atlas") -> rows.StoredContainer | None:
         return await self.database.read(lambda conn: rows.get(conn, bot_id))
 
-    def config(self) -> dict[str, Any]:
+    def config(self, name: str = "openclaw.json") -> dict[str, Any]:
         (container,) = self.engine.all.values()
         with tarfile.open(fileobj=io.BytesIO(container.files[STATE_PATH])) as tar:
-            member = tar.getmember("openclaw.json")
+            member = tar.getmember(name)
             assert member.mode == 0o600
-            file = tar.extractfile("openclaw.json")
+            file = tar.extractfile(name)
             assert file is not None
             found: dict[str, Any] = json.loads(file.read())
             return found

@@ -37,6 +37,7 @@ client_id = "{client}"
 """
 LOGIN = "/api/profiles/fake:work"
 SECRET = "sk-of-the-fake-model"
+LOGIN_KEY = "sk-of-a-login-1"
 WRITES = "cd && touch /tmp/a .config/a .npm/a .openclaw/.cache/a && printf written"
 
 
@@ -105,7 +106,7 @@ def key(model: FakeModel, words: str) -> str:
 
 
 async def linked_while_it_talks(daemon: Daemon, channel: Channel, model: FakeModel, server: OAuthServer) -> set[str]:
-    """Link the bot to an OAuth login, which is rotated under a turn; return the tokens that the model was asked with."""
+    """Link the bot to an OAuth login, rotate it under a turn; return the tokens that the model was asked with."""
     await log_in(daemon, server, int(time.time() * 1000) + 3_600_000)
     plan = (await daemon.ask("GET", f"{LOGIN}/link?bot=claw")).json()
     assert (plan["keyFrom"], plan["file"], plan["uses"]) == ("environment", f"{STATE}/edge-secrets.json", False)
@@ -116,7 +117,7 @@ async def linked_while_it_talks(daemon: Daemon, channel: Channel, model: FakeMod
     before = key(model, "linked")
     assert await server.works(before), "it is the login's own"
 
-    running = await daemon.send("[[long 500]] under way", "link-2")
+    running = await daemon.send("[[long 400]] under way", "link-2")
     await channel.until(streamed(channel, running["runId"]))
     row = (await daemon.ask("POST", f"{LOGIN}/refresh", {})).json()
     assert row["state"] == "fresh"
@@ -230,11 +231,21 @@ async def test_with_the_hosts_network_it_listens_on_loopback_at_a_port_of_its_ow
         async with open_daemon(tmp_path, toml, enter=engine.enter) as (daemon, channel):
             refused = await daemon.ask("POST", "/api/bots", {"id": "other", "network": "host"}, check=False)
             assert (refused.status_code, refused.json()["code"]) == (409, "host_network")
-            begun = (await daemon.ask("POST", "/api/bots", {**request(model), "network": "host"})).json()
+            # With a login from the start, in place of a key.
+            await daemon.ask("POST", "/api/profiles", {"provider": "fake", "name": "work", "secret": LOGIN_KEY})
+            wanted = {**request(model), "network": "host", "logins": ["fake:work"], "secretEnvironment": {}}
+            for provider in wanted["config"]["models"]["providers"].values():
+                del provider["apiKey"]
+            begun = (await daemon.ask("POST", "/api/bots", wanted)).json()
             made = await done(daemon, channel, begun["id"])
             assert made["state"] == "succeeded", log_of(made)
             await wait_state(channel, "connected")
             assert await talk(daemon, channel, "beside you", "host-1") == "beside you"
+            assert key(model, "beside you") == LOGIN_KEY
+            await daemon.ask("PUT", f"{LOGIN}/secret", {"secret": f"{LOGIN_KEY}-2"})
+            await given(daemon, after=1)
+            assert await talk(daemon, channel, "with another key", "host-2") == "with another key"
+            assert key(model, "with another key") == f"{LOGIN_KEY}-2"
             (inspected,) = [json.loads(engine.api("GET", "/containers/edgebotd-claw/json"))]
             assert inspected["HostConfig"]["NetworkMode"] == "host"
             listens = await trio.to_thread.run_sync(engine.shell, "edgebotd-claw", "cat /proc/net/tcp")

@@ -21,11 +21,11 @@ _PATH: Final = "/api/profiles/{profile_id}/link"
 
 
 class LinkQuery(Model):
-    """Which bot. `provider`: of models, as its gateway calls it. `path`: where the gateway finds the file."""
+    """Which bot. `provider`: of models, as its gateway calls it. `file`: where it finds the file."""
 
     bot: BotId
     provider: _ModelProvider | None = None
-    path: _Path | None = None
+    file: _Path | None = None
 
 
 class LinkRequest(LinkQuery):
@@ -47,7 +47,7 @@ class ProfileLinkRoutes:
 
     async def plan(self, call: Call, query: LinkQuery) -> LinkPlan:
         """Show what would be changed in the configuration of a bot's gateway so that it uses a login."""
-        return await self._linking.plan(call.parameters["profile_id"], query.bot, query.provider, query.path)
+        return await self._linking.plan(call.parameters["profile_id"], query.bot, query.provider, query.file)
 
     async def link(self, call: Call, body: LinkRequest) -> LinkPlan:
         """Have a bot use a login, and its gateway read the key from the file that edgebotd writes."""
