@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
 from tests.browser.house import Demo, open_tabs, sign_in, wait_live
 from tests.browser.line import until
@@ -105,3 +105,47 @@ def test_a_tab_that_is_opened_in_mid_reply_has_the_reply_from_its_beginning(brow
         for route in held:
             route.continue_()
         expect(replies(other).locator(".said")).to_have_text(re.compile("^word1 word2 .* word40 "))
+
+
+def test_a_draft_is_the_same_in_all_tabs_and_its_files_stay_with_it(browser: Browser, demo: Demo) -> None:
+    with open_tabs(browser) as context:
+        page = sign_in(context, demo)
+        open_chat(page, demo)
+        other = context.new_page()
+        open_chat(other, demo)
+        # Both have the focus where one writes, as each does that was just opened.
+        expect(composer(other)).to_be_focused()
+        composer(page).fill("[[say typed here]]")
+        expect(composer(other)).to_have_value("[[say typed here]]")
+        composer(other).press("Enter")
+        expect(composer(page)).to_have_value("")
+        conversation = conversation_of(other)
+        expect(page.locator(".conversation")).to_have_count(1)
+        file: FilePayload = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"some notes"}
+        page.locator("input[type=file]").set_input_files([file])
+        chosen = page.get_by_role("list", name="Files to send")
+        page.locator(".conversation").click()
+        page.wait_for_url(f"**/{conversation}")
+        expect(chosen).to_have_count(0)
+        page.get_by_role("link", name="New").click()
+        expect(chosen).to_contain_text("notes.txt")
+
+
+def test_what_is_too_much_is_told_before_it_is_sent(page: Page, demo: Demo) -> None:
+    open_chat(page, demo)
+    expect(page.get_by_role("button", name="Attach files")).to_be_visible()
+    # Dropped beside the composer, where the browser would leave the page for it. The built-in bot takes 10 MiB each.
+    kept = page.evaluate("""() => {
+        const data = new DataTransfer();
+        for (const name of ["one", "two", "three"]) data.items.add(new File([new Uint8Array(9e6)], name));
+        const event = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+        return document.querySelector(".lines").dispatchEvent(event);
+    }""")
+    assert kept is False
+    expect(page.get_by_text("The files have 27 MB together; this bot takes 21 MB at most")).to_be_visible()
+    expect(page.get_by_role("list", name="Files to send").get_by_role("listitem")).to_have_count(2)
+    composer(page).fill("x" * 500_001)
+    composer(page).press("Enter")
+    expect(page.get_by_text("This has 500001 characters")).to_be_visible()
+    expect(asked(page)).to_have_count(0)
+    assert len(composer(page).input_value()) == 500_001

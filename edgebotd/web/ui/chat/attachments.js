@@ -52,3 +52,10 @@ export function refusal(file, rules) {
   }
   return null;
 }
+
+/** The same of all files of a message together. @param {File[]} files @param {import("./types.js").Rules | null} rules */
+export function refusalOfAll(files, rules) {
+  const total = files.reduce((sum, file) => sum + file.size, 0);
+  if (rules === null || total <= rules.maxTotalBytes) return null;
+  return t("chat.files.tooMuch", { size: size(total), most: size(rules.maxTotalBytes) });
+}

@@ -4,11 +4,12 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
 import { say, sayError } from "../parts/toast.js";
 import { t } from "../strings.js";
-import { Chosen, MOST_FILES, refusal } from "./attachments.js";
-import { draftOf, keepDraft } from "./drafts.js";
+import { Chosen, MOST_FILES, refusal, refusalOfAll } from "./attachments.js";
+import { draftFilesOf, draftOf, isDraft, keepDraft, keepDraftFiles } from "./drafts.js";
 import { post } from "./outbox.js";
 
 const LINES = 8;
+const MOST_CHARACTERS = 500_000; // the daemon takes no more
 
 /** Whether Enter is the newline key, as on a phone's keyboard. */
 const touch = matchMedia("(pointer: coarse)");
@@ -21,7 +22,7 @@ const touch = matchMedia("(pointer: coarse)");
  */
 export function Composer({ botId, name, conversationId, target, rules, prefill, going, stopping, onStop, onLeave, onEditLast, onSent }) {
   const [text, setText] = useState(() => draftOf(botId, conversationId));
-  const [files, setFiles] = useState(/** @type {File[]} */ ([]));
+  const [files, setFiles] = useState(() => draftFilesOf(botId, conversationId));
   const [over, setOver] = useState(false);
   const [busy, setBusy] = useState(false);
   const field = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
@@ -35,8 +36,8 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
     if (prefill === null) return;
     const typed = text.trim() !== "" && text !== prefill.text;
     change(prefill.text);
-    setFiles(prefill.files ?? []);
-    if (typed || files.length > 0) say(t("chat.draftReplaced"), { undo: () => (change(text), setFiles(files)) });
+    changeFiles(prefill.files ?? []);
+    if (typed || files.length > 0) say(t("chat.draftReplaced"), { undo: () => (change(text), changeFiles(files)) });
     field.current?.focus();
   }, [prefill?.turn]);
 
@@ -49,13 +50,28 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
     area.style.height = `${Math.min(area.scrollHeight, LINES * parseFloat(lineHeight) + edges)}px`;
   }, [text]);
 
-  // What another tab typed into the same conversation, while nobody types here.
+  // What another tab typed into the same conversation, or sent. Nobody types here meanwhile: there is one keyboard.
   useEffect(() => {
     const heard = (/** @type {StorageEvent} */ event) => {
-      if (event.key?.startsWith("edgebotd.draft.") && document.activeElement !== field.current) setText(draftOf(botId, conversationId));
+      if (isDraft(event.key, botId, conversationId)) setText(draftOf(botId, conversationId));
     };
     addEventListener("storage", heard);
     return () => removeEventListener("storage", heard);
+  }, []);
+
+  // A file is taken wherever it is dropped: elsewhere than here the browser would leave the page for it.
+  const take = useRef(choose);
+  take.current = choose;
+  useEffect(() => {
+    const drag = (/** @type {DragEvent} */ event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      setOver(event.type === "dragover" || (event.type === "dragleave" && event.relatedTarget !== null));
+      if (event.type === "drop") take.current(event.dataTransfer.files);
+    };
+    const kinds = /** @type {const} */ (["dragover", "dragleave", "drop"]);
+    for (const kind of kinds) addEventListener(kind, drag);
+    return () => kinds.forEach((kind) => removeEventListener(kind, drag));
   }, []);
 
   /** @param {string} next */
@@ -64,25 +80,35 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
     keepDraft(botId, conversationId, next);
   }
 
+  /** @param {File[]} next */
+  function changeFiles(next) {
+    setFiles(next);
+    keepDraftFiles(botId, conversationId, next);
+  }
+
   /** @param {Iterable<File>} more */
   function choose(more) {
-    const taken = [];
+    const taken = [...files];
     for (const file of more) {
-      const why = rules === undefined ? null : refusal(file, rules);
+      const why = rules === undefined ? null : (refusal(file, rules) ?? refusalOfAll([...taken, file], rules));
       if (why) say(why, { bad: true });
       else taken.push(file);
     }
-    if (files.length + taken.length > MOST_FILES) say(t("chat.files.tooMany", { count: MOST_FILES }), { bad: true });
-    setFiles([...files, ...taken].slice(0, MOST_FILES));
+    if (taken.length > MOST_FILES) say(t("chat.files.tooMany", { count: MOST_FILES }), { bad: true });
+    changeFiles(taken.slice(0, MOST_FILES));
   }
 
   async function send() {
     if (busy || (!text.trim() && files.length === 0)) return;
+    if (text.length > MOST_CHARACTERS) {
+      say(t("chat.tooLong", { count: text.length, most: MOST_CHARACTERS }), { bad: true });
+      return;
+    }
     setBusy(true);
     try {
       await post({ botId, ...target, text, files });
       change("");
-      setFiles([]);
+      changeFiles([]);
       onSent();
     } catch (error) {
       // The browser keeps nothing more, or no files: then nothing is lost, because it still stands in the composer.
@@ -124,18 +150,10 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
     choose(pasted);
   }
 
-  /** @param {DragEvent} event */
-  function drag(event) {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    event.preventDefault();
-    setOver(event.type === "dragover");
-    if (event.type === "drop") choose(event.dataTransfer.files);
-  }
-
-  return html`<form class=${`composer${over ? " over" : ""}`} aria-label=${t("chat.compose", { name })} onDragOver=${drag} onDragLeave=${drag} onDrop=${drag}
+  return html`<form class=${`composer${over ? " over" : ""}`} aria-label=${t("chat.compose", { name })}
     onSubmit=${(/** @type {Event} */ event) => (event.preventDefault(), send())}>
     ${files.length > 0 && html`<ul class="chosen-files" aria-label=${t("chat.files")}>${files.map(
-      (file, index) => html`<${Chosen} key=${`${file.name}${file.size}${index}`} file=${file} onRemove=${() => setFiles(files.filter((one) => one !== file))} />`,
+      (file, index) => html`<${Chosen} key=${`${file.name}${file.size}${index}`} file=${file} onRemove=${() => changeFiles(files.filter((one) => one !== file))} />`,
     )}</ul>`}
     <div class="composer-line">
       ${rules && html`<input ref=${picker} type="file" multiple hidden aria-hidden="true" tabindex="-1" onChange=${(/** @type {Event} */ event) => {
@@ -144,7 +162,7 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
         input.value = "";
       }} />
         <button type="button" class="icon-button" title=${t("chat.files.add")} onClick=${() => picker.current?.click()}><${Icon} name="attach" label=${t("chat.files.add")} /></button>`}
-      <textarea ref=${field} data-write rows="1" dir="auto" value=${text} placeholder=${t("chat.compose", { name })} aria-label=${t("chat.compose", { name })} maxlength="500000"
+      <textarea ref=${field} data-write rows="1" dir="auto" value=${text} placeholder=${t("chat.compose", { name })} aria-label=${t("chat.compose", { name })}
         enterkeyhint=${touch.matches ? "enter" : "send"} onInput=${(/** @type {Event} */ event) => change(/** @type {HTMLTextAreaElement} */ (event.currentTarget).value)}
         onKeyDown=${key} onPaste=${paste}></textarea>
       ${going && html`<button type="button" class="button" disabled=${stopping} onClick=${stop}><${Icon} name="stop" filled />${stopping ? t("chat.stopping") : t("chat.stop")}</button>`}

@@ -13,7 +13,7 @@ import { useSocketEvent } from "../socket.js";
 import { t } from "../strings.js";
 import { Composer } from "./composer.js";
 import { conversationsOf, titleOf } from "./conversations.js";
-import { draftOf, keepDraft } from "./drafts.js";
+import { draftFilesOf, draftOf, keepDraft, keepDraftFiles } from "./drafts.js";
 import { Lines } from "./lines.js";
 import { Menu } from "../parts/menu.js";
 import { textOf } from "./message.js";
@@ -122,6 +122,8 @@ export function Talk({ botId, conversationId }) {
     // What was typed on meanwhile goes along.
     keepDraft(botId, became, draftOf(botId, NEW));
     keepDraft(botId, NEW, "");
+    keepDraftFiles(botId, became, draftFilesOf(botId, NEW));
+    keepDraftFiles(botId, NEW, []);
     navigate(chatPath(botId, became), { replace: true });
   }, [became]);
 

@@ -13,7 +13,7 @@
  * @typedef {{id: string, botId: string, title?: string | null, source: string, createdAt: number, updatedAt: number}} Conversation
  * @typedef {{conversation: Conversation, unread: number, readSeq: number, last?: Message | null}} Row
  * @typedef {{message: Message, snippet: string, ranges: [number, number][]}} Hit
- * @typedef {{maxBytes: number, maxImageBytes: number, mediaTypes?: string[] | null}} Rules what a bot takes
+ * @typedef {{maxBytes: number, maxImageBytes: number, maxTotalBytes: number, mediaTypes?: string[] | null}} Rules what a bot takes
  * @typedef {{runId: string, messageId: string, conversationId: string, state: string, detail?: string | null}} SendAnswer
  */
 

@@ -80,6 +80,7 @@ export default {
   "chat.compose": "Nachricht an {name}",
   "chat.send": "Senden",
   "chat.sendKey": "Senden (Enter; Umschalt-Enter für eine neue Zeile)",
+  "chat.tooLong": "Das sind {count} Zeichen; eine Nachricht fasst höchstens {most}. Schick es in Teilen oder als Datei.",
   "chat.draftReplaced": "Was du getippt hattest, wurde ersetzt.",
   "chat.viewOnly": "Du darfst lesen, was mit {name} gesprochen wird, aber nicht schreiben. Jemand von der Verwaltung kann dir das Recht dazu geben.",
   "chat.botAway": "{name} ist nicht verbunden; Nachrichten warten so lange.",
@@ -90,6 +91,7 @@ export default {
   "chat.files.none": "Dieser Bot nimmt keine Dateien.",
   "chat.files.tooLarge": "{name} hat {size}; dieser Bot nimmt höchstens {most}.",
   "chat.files.kind": "Dieser Bot nimmt {name} nicht, nur {kinds}.",
+  "chat.files.tooMuch": "Die Dateien haben zusammen {size}; dieser Bot nimmt höchstens {most} in einer Nachricht. Schick sie in mehreren.",
   "chat.files.tooMany": "Eine Nachricht kann höchstens {count} Dateien haben.",
   "chat.files.gone": "{name} gibt es nicht mehr.",
 

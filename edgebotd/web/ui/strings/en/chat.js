@@ -80,6 +80,7 @@ export default {
   "chat.compose": "Message {name}",
   "chat.send": "Send",
   "chat.sendKey": "Send (Enter; Shift-Enter for a new line)",
+  "chat.tooLong": "This has {count} characters; a message takes {most} at most. Send it in parts, or as a file.",
   "chat.draftReplaced": "What you had typed was replaced.",
   "chat.viewOnly": "You may read what is said with {name}, not write. An administrator can give you the right to chat.",
   "chat.botAway": "{name} is not connected; messages wait until it is.",
@@ -90,6 +91,7 @@ export default {
   "chat.files.none": "This bot takes no files.",
   "chat.files.tooLarge": "{name} has {size}; this bot takes {most} at most.",
   "chat.files.kind": "This bot does not take {name}, only {kinds}.",
+  "chat.files.tooMuch": "The files have {size} together; this bot takes {most} at most in one message. Send them in several.",
   "chat.files.tooMany": "A message can have {count} files at most.",
   "chat.files.gone": "{name} is not there any more.",
 
