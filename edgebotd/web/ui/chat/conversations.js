@@ -59,6 +59,7 @@ export class Conversations {
       const rows = new Map(this.rows.value);
       for (const row of page.items) if (!rows.has(row.conversation.id)) rows.set(row.conversation.id, row);
       this.rows.value = rows;
+      this.error.value = null;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       this.error.value = error;
@@ -149,5 +150,8 @@ socket.on("gap", () => {
   for (const conversations of byBot.values()) conversations.load();
 });
 whenBack(() => {
-  for (const conversations of byBot.values()) if (conversations.state.value === "failed") conversations.load();
+  for (const conversations of byBot.values()) {
+    if (conversations.state.value === "failed") conversations.load();
+    else if (conversations.error.value) conversations.loadMore();
+  }
 });

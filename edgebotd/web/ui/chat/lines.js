@@ -3,12 +3,13 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
 import { Empty, Failed, Loading } from "../parts/loaded.js";
+import { navigate } from "../router.js";
 import { t } from "../strings.js";
 import { day } from "../time.js";
 import { Asked, Leaving, Reply } from "./message.js";
 import { begun, outbox } from "./outbox.js";
 import { owner } from "./owner.js";
-import { chatPath, NEW } from "./paths.js";
+import { chatPath, NEW, sought } from "./paths.js";
 import { runById, runsIn, runsVersion } from "./runs.js";
 import { Keeper } from "./scroll.js";
 import { keyOf } from "./timeline.js";
@@ -78,9 +79,13 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
     const view = keeper.current;
     if (view === null) return;
     setAway(!view.stuck);
-    if (timeline) timeline.stuck = view.stuck;
+    const rows = /** @type {HTMLElement[]} */ (view.seen());
+    if (timeline) {
+      timeline.stuck = view.stuck;
+      timeline.looked = view.stuck ? null : (rows.find((row) => row.dataset.seq)?.dataset.id ?? null);
+    }
     if (document.hidden || !opened.current) return;
-    const seqs = view.seen().map((row) => Number(/** @type {HTMLElement} */ (row).dataset.seq ?? 0));
+    const seqs = rows.map((row) => Number(row.dataset.seq ?? 0));
     const seq = Math.max(0, ...seqs);
     if (seq > seenSeq.current) {
       seenSeq.current = seq;
@@ -103,15 +108,17 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
     setLine(null);
     if (timeline && !timeline.atEnd) timeline.load();
     keeper.current?.toEnd();
+    leaveFound();
   }, [sent]);
 
   useLayoutEffect(() => {
     const view = keeper.current;
     if (view === null) return;
-    if (wanted && shown.current !== wanted && state === "ready") {
+    const goal = `${wanted} ${sought.value}`;
+    if (wanted && shown.current !== goal && state === "ready") {
       const row = find(wanted);
       if (row) {
-        shown.current = wanted;
+        shown.current = goal;
         opened.current = true;
         view.show(row, "center");
         return;
@@ -134,10 +141,16 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
   /** @param {string} id */
   const find = (id) => list.current?.querySelector(`[data-id="${CSS.escape(id)}"]`) ?? null;
 
+  /** One has gone on: the address does not lead back to what was looked for. */
+  function leaveFound() {
+    if (wanted) navigate(chatPath(botId, conversationId), { replace: true });
+  }
+
   async function toNewest() {
     setLine(null);
     if (timeline && !timeline.atEnd) await timeline.load();
     keeper.current?.toEnd();
+    leaveFound();
     // The button goes once the focus has left it.
     box.current?.focus({ preventScroll: true });
   }
@@ -154,7 +167,8 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
   let lineDrawn = line === null;
   for (const message of messages) {
     const its = new Date(message.createdAt).toDateString();
-    if (its !== lastDay) rows.push(html`<div key=${`d:${its}`} class="day">${day(message.createdAt)}</div>`);
+    // By its message, as what a gateway had before comes in with older times: a day may stand there twice.
+    if (its !== lastDay) rows.push(html`<div key=${`d:${keyOf(message)}`} class="day">${day(message.createdAt)}</div>`);
     lastDay = its;
     if (!lineDrawn && (message.seq ?? 0) > (line ?? 0) && message.userId !== owner()) {
       rows.push(html`<div key="new" class="new-line" role="separator"><span>${t("chat.new")}</span></div>`);
@@ -177,12 +191,16 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
     rows.push(html`<${Leaving} key=${`p:${entry.id}`} entry=${entry} chat=${doing.chat} onAgain=${() => outboxDoing.again(entry)} onEdit=${() => outboxDoing.edit(entry)} onWithdraw=${() => outboxDoing.withdraw(entry)} />`);
   }
   const fresh = (timeline?.unseen.value ?? 0) + messages.filter((message) => (message.seq ?? 0) > seenSeq.current && message.userId !== owner()).length;
+  const failed = timeline?.failed.value ?? null;
+  const stopped = failed && html`<div class="more failed" role="alert">${timeline?.error.value?.message} <button class="link" onClick=${() => timeline?.again()}>${t("loading.retry")}</button></div>`;
   const behind = timeline !== null && timeline !== undefined && !timeline.atEnd;
 
   return html`<div class="lines-frame">
     <section class="lines" ref=${box} tabindex="0" aria-label=${t("chat.messages")}>
       ${timeline?.busy.value === "older" && html`<div class="more" aria-hidden="true">${t("chat.loadingOlder")}</div>`}
+      ${failed === "older" && stopped}
       <div class="lines-list" ref=${list}>${rows}</div>
+      ${failed === "newer" && stopped}
       ${state === "loading" && html`<${Loading} rows=${6} />`}
       ${state === "failed" && timeline?.error.value && html`<${Failed} error=${timeline.error.value} retry=${() => timeline.load()} />`}
       ${state === "gone" && html`<${Empty} text=${t("chat.gone")}>${doing.chat && html`<a class="button" href=${chatPath(botId, NEW)}>${t("chat.newTitle")}</a>`}<//>`}

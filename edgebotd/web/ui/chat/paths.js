@@ -1,7 +1,8 @@
 // Where a conversation is: on the page of all chats, or on its bot's own page.
 
 import { path, query } from "../api.js";
-import { route, search } from "../router.js";
+import { signal } from "../lib.js";
+import { place, route, search } from "../router.js";
 
 export const NEW = "new";
 
@@ -21,6 +22,14 @@ export function chatPath(botId, conversationId = null, messageId = null) {
 
 /** The conversation that the address names on a bot's own page. */
 export const embeddedConversation = () => search.value.get("c");
+
+/** Grows when somebody wants to the message again that the address leads to already. */
+export const sought = signal(0);
+
+/** @param {string} to where a link leads that was clicked */
+export function seek(to) {
+  if (to === place.value) sought.value += 1;
+}
 
 /** The message that the address leads to. */
 export const wantedMessage = () => search.value.get("m");

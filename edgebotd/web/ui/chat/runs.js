@@ -19,7 +19,10 @@ export class Run {
   /** @type {string | null} */
   detail = null;
   over = false;
+  /** Whether the snapshot that is coming has not named it yet. */
   stale = false;
+  /** Whether it ended while nothing was heard: only the history tells how. */
+  lost = false;
   length = 0;
   since = Date.now();
   thinking = false;
@@ -39,7 +42,13 @@ export class Run {
 
   /** @param {number} offset @param {string} text */
   append(offset, text) {
-    if (offset < this.length) this.#cut(offset);
+    if (offset < this.length) {
+      // A snapshot tells again what is here: then nothing is taken away, and the tools in between stay.
+      const known = this.text.slice(offset);
+      if (text.startsWith(known)) [offset, text] = [this.length, text.slice(known.length)];
+      else this.#cut(offset);
+      if (text === "") return;
+    }
     this.endTool();
     let last = this.segments.at(-1);
     if (last?.kind !== "text") this.segments.push((last = { kind: "text", start: this.length, blocks: new Blocks() }));
@@ -105,7 +114,7 @@ function runOf({ runId, botId, conversationId }) {
     runs.set(runId, (run = new Run(runId, botId, conversationId)));
     runsVersion.value += 1;
   }
-  run.stale = false;
+  run.stale = run.lost = false;
   return run;
 }
 
@@ -124,6 +133,11 @@ export function forgetRun(runId) {
   runs.delete(runId);
   dirty.delete(run);
   runsVersion.value += 1;
+}
+
+/** The history of a conversation has been read: it tells all of those that were lost. @param {string} conversationId */
+export function forgetLost(conversationId) {
+  for (const run of runsIn(conversationId)) if (run.lost) forgetRun(run.runId);
 }
 
 /** Say at once what the daemon will say soon. @param {string} runId @param {string} state */
@@ -183,10 +197,17 @@ socket.on("chat-message", ({ message }) => {
   else if (message.state !== "pending" && message.state !== "final") forgetRun(message.runId);
 });
 
-// A hello that promises no replay is followed by a snapshot, and that by `gap`: a run that it did not name has ended.
+// A hello that promises no replay is followed by a snapshot, and that by `gap`: a run that it did not name has ended. What
+// it said stays in sight until the history is read again.
 socket.on("hello", ({ verdict }) => {
   if (verdict !== "exact") for (const run of runs.values()) run.stale = true;
 });
 socket.on("gap", () => {
-  for (const run of [...runs.values()]) if (run.stale) forgetRun(run.runId);
+  for (const run of runs.values()) {
+    if (!run.stale) continue;
+    run.lost = run.over = true;
+    run.endTool();
+    touch(run);
+  }
+  runsVersion.value += 1;
 });

@@ -4,10 +4,11 @@ import { call, query } from "../api.js";
 import { bots } from "../house.js";
 import { html, useEffect, useState } from "../lib.js";
 import { Failed, Loading, useLoaded } from "../parts/loaded.js";
+import { sayError } from "../parts/toast.js";
 import { t } from "../strings.js";
 import { full } from "../time.js";
 import { when } from "./conversations.js";
-import { chatPath } from "./paths.js";
+import { chatPath, seek } from "./paths.js";
 
 const TYPING_MS = 250;
 const PAGE = 20;
@@ -34,7 +35,8 @@ export function Marked({ text, ranges }) {
 function HitLine({ hit, tellBot }) {
   const { message } = hit;
   const who = message.role === "user" ? (message.userId ?? message.source) : (bots.value.get(message.botId)?.name ?? message.botId);
-  return html`<li><a class="conversation hit" data-row href=${chatPath(message.botId, message.conversationId, message.id)}>
+  const to = chatPath(message.botId, message.conversationId, message.id);
+  return html`<li><a class="conversation hit" data-row href=${to} onClick=${() => seek(to)}>
     <span class="conversation-title" dir="auto">${who}${tellBot && message.role === "user" ? ` → ${bots.value.get(message.botId)?.name ?? message.botId}` : ""}</span>
     <time title=${full(message.createdAt)} datetime=${new Date(message.createdAt).toISOString()}>${when(message.createdAt)}</time>
     <span class="conversation-last" dir="auto"><${Marked} text=${hit.snippet} ranges=${hit.ranges} /></span></a></li>`;
@@ -57,8 +59,12 @@ export function Found({ text, botId, conversationId }) {
   const hits = [...(value?.items ?? []), ...more.hits];
 
   async function goOn() {
-    const page = await ask(more.next, undefined);
-    setOlder({ of: value, hits: [...more.hits, ...page.items], next: page.next ?? null });
+    try {
+      const page = await ask(more.next, undefined);
+      setOlder({ of: value, hits: [...more.hits, ...page.items], next: page.next ?? null });
+    } catch (problem) {
+      sayError(problem);
+    }
   }
   return html`<section class="found-list" aria-label=${t("chat.found")}>
     <label class="scope"><span class="muted">${t("chat.searchIn")}</span><select class="input" value=${scope} onChange=${(/** @type {Event} */ event) => setScope(/** @type {any} */ (/** @type {HTMLSelectElement} */ (event.currentTarget).value))}>

@@ -18,11 +18,11 @@ import { Lines } from "./lines.js";
 import { Menu } from "../parts/menu.js";
 import { textOf } from "./message.js";
 import { again, begun, newKey, outbox, post, withdraw } from "./outbox.js";
-import { chatPath, embedded, NEW, wantedMessage } from "./paths.js";
+import { chatPath, embedded, NEW, sought, wantedMessage } from "./paths.js";
 import { owner } from "./owner.js";
 import { runsIn, runsVersion, setRunState } from "./runs.js";
 import { keptFiles } from "./stored.js";
-import { forgetTimelines, timelineOf } from "./timeline.js";
+import { timelineOf } from "./timeline.js";
 
 const READ_MS = 400; // how long seen messages are collected before the daemon is told
 const TOLD_CHARACTERS = 600; // of a finished reply, read out by a screen reader
@@ -113,8 +113,8 @@ export function Talk({ botId, conversationId }) {
     if (timeline === null) return;
     const held = wanted && timeline.messages.value.some((message) => message.id === wanted);
     if (wanted && !held) timeline.jump(wanted);
-    else if (timeline.state.value !== "ready") timeline.load();
-  }, [timeline, wanted]);
+    else if (timeline.state.value !== "ready" || timeline.stale) timeline.reload();
+  }, [timeline, wanted, sought.value]);
 
   const became = group === null ? undefined : begun.value[group];
   useEffect(() => {
@@ -127,12 +127,7 @@ export function Talk({ botId, conversationId }) {
     navigate(chatPath(botId, became), { replace: true });
   }, [became]);
 
-  useSocketEvent("gap", () => {
-    forgetTimelines(conversationId);
-    const middle = document.querySelector(".lines-list")?.children;
-    const id = middle ? /** @type {HTMLElement} */ (middle[Math.floor(middle.length / 2)])?.dataset.id : null;
-    timeline?.reload(timeline.messages.value.some((message) => message.id === id) ? (id ?? null) : null);
-  });
+  useSocketEvent("gap", () => timeline?.reload());
 
   useSocketEvent("chat-message", ({ message }) => {
     if (message.conversationId !== conversationId || message.role !== "assistant" || message.editedAt) return;

@@ -4,6 +4,7 @@ import { call, path, Problem, query } from "../api.js";
 import { whenBack } from "../back.js";
 import { signal } from "../lib.js";
 import { socket } from "../socket.js";
+import { forgetLost } from "./runs.js";
 
 export const PAGE = 40;
 export const HELD = 120; // messages in memory and in the page at once
@@ -28,6 +29,12 @@ export class Timeline {
   unseen = signal(0);
   /** Whether the view is at the end: then old messages make room for new ones. */
   stuck = true;
+  /** The message that is looked at; null at the end. @type {string | null} */
+  looked = null;
+  /** Which way could not be loaded: not tried again by itself before the line is back. */
+  failed = signal(/** @type {"older" | "newer" | null} */ (null));
+  /** Whether something was missed since it was read. */
+  stale = false;
 
   /** The next page's cursor; null: there is nothing more; undefined: only the window around a message tells. @type {string | null | undefined} */
   older = undefined;
@@ -61,22 +68,27 @@ export class Timeline {
     });
   }
 
-  /** Read again what is shown, after something was missed. @param {string | null} around the message that is looked at */
-  reload(around) {
+  /** Read again what is shown, after something was missed: around what is looked at. */
+  reload() {
     if (this.state.value !== "ready") return this.load();
     return this.#fetch(async () => {
-      if (this.atEnd || around === null) {
-        const { items, next } = await this.#history(null, Math.min(Math.max(this.messages.value.length, PAGE), HELD));
-        return { items, older: next ?? null, newer: null };
-      }
-      const found = await this.#window({ messageId: around, limit: HELD });
-      return { items: found.items, older: found.next ?? null, newer: found.newer ?? null };
+      const found = this.looked === null ? null : await this.#window({ messageId: this.looked, limit: HELD }).catch(absent);
+      if (found !== null) return { items: found.items, older: found.next ?? null, newer: found.newer ?? null };
+      const { items, next } = await this.#history(null, Math.min(Math.max(this.messages.value.length, PAGE), HELD));
+      return { items, older: next ?? null, newer: null };
     });
+  }
+
+  /** Load the way that has failed. */
+  again() {
+    const way = this.failed.value;
+    this.failed.value = null;
+    return way === "older" ? this.loadOlder() : this.loadNewer();
   }
 
   async loadOlder() {
     const oldest = this.messages.value[0];
-    if (this.busy.value || this.older === null || this.state.value !== "ready" || !oldest) return;
+    if (this.busy.value || this.failed.value || this.older === null || this.state.value !== "ready" || !oldest) return;
     await this.#extend("older", this.older === undefined ? this.#window({ messageId: oldest.id, limit: 2 * PAGE }) : this.#history(this.older, PAGE), (page) => {
       this.older = page.next ?? null;
       const held = this.#merged(page.items);
@@ -87,7 +99,7 @@ export class Timeline {
 
   async loadNewer() {
     const newest = this.messages.value.at(-1);
-    if (this.busy.value || this.newer === null || this.state.value !== "ready" || !newest) return;
+    if (this.busy.value || this.failed.value || this.newer === null || this.state.value !== "ready" || !newest) return;
     await this.#extend("newer", this.#window(this.newer === undefined ? { messageId: newest.id, limit: 2 * PAGE }
       : { conversationId: this.conversationId, newer: this.newer, limit: PAGE }), (page) => {
       this.newer = page.newer ?? null;
@@ -164,7 +176,9 @@ export class Timeline {
       this.newer = after;
       if (after === null) this.unseen.value = 0;
       this.messages.value = after === null ? [...held, ...late] : held;
-      this.error.value = null;
+      this.stale = false;
+      forgetLost(this.conversationId);
+      this.error.value = this.failed.value = null;
       this.state.value = "ready";
     } catch (error) {
       if (turn !== this.#turn) return;
@@ -185,7 +199,9 @@ export class Timeline {
       if (turn === this.#turn) this.messages.value = take(page);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
+      if (turn !== this.#turn) return;
       this.error.value = error;
+      this.failed.value = way;
     } finally {
       this.busy.value = null;
     }
@@ -200,6 +216,12 @@ export class Timeline {
     else if (this.state.value !== "ready") this.state.value = "failed";
     this.error.value = error;
   }
+}
+
+/** Null where there is no such message any more. @param {unknown} error */
+function absent(error) {
+  if (error instanceof Problem && error.status === 404) return null;
+  throw error;
 }
 
 const KEPT = 4;
@@ -221,11 +243,6 @@ export function timelineOf(botId, conversationId) {
   return timeline;
 }
 
-/** Forget all but the one that is shown: after a gap they may be wrong. @param {string | null} shown */
-export function forgetTimelines(shown) {
-  for (const id of [...timelines.keys()]) if (id !== shown) timelines.delete(id);
-}
-
 /** Have a message shown that is stored for sure, before the channel tells it. @param {Message} message */
 export function note(message) {
   const timeline = timelineOf(message.botId, message.conversationId);
@@ -234,7 +251,14 @@ export function note(message) {
 
 socket.on("chat-message", ({ message }) => timelines.get(message.conversationId)?.take(message));
 whenBack(() => {
-  for (const timeline of timelines.values()) if (timeline.state.value === "failed") timeline.load();
+  for (const timeline of timelines.values()) {
+    if (timeline.state.value === "failed" || timeline.stale) timeline.reload();
+    else if (timeline.failed.value) timeline.again();
+  }
+});
+// The one that is shown is read again at once, others when they are.
+socket.on("gap", () => {
+  for (const timeline of timelines.values()) timeline.stale = true;
 });
 socket.on("conversation-update", (event) => {
   const timeline = timelines.get(event.conversationId);
