@@ -149,3 +149,27 @@ def test_what_is_too_much_is_told_before_it_is_sent(page: Page, demo: Demo) -> N
     expect(page.get_by_text("This has 500001 characters")).to_be_visible()
     expect(asked(page)).to_have_count(0)
     assert len(composer(page).input_value()) == 500_001
+
+
+def test_one_types_and_sends_on_while_files_are_being_kept(page: Page, demo: Demo) -> None:
+    open_chat(page, demo)
+    # As on a slow disk: whoever wants to keep files waits until this has ended.
+    page.evaluate("""async () => {
+        const request = indexedDB.open("edgebotd.chat", 1);
+        request.onupgradeneeded = () => request.result.createObjectStore("files");
+        await new Promise((done) => (request.onsuccess = done));
+        const store = request.result.transaction("files", "readwrite").objectStore("files");
+        const hold = () => (store.get("").onsuccess = () => window.over || hold());
+        hold();
+    }""")
+    file: FilePayload = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"some notes"}
+    page.locator("input[type=file]").set_input_files([file])
+    send(page, "with a file")
+    expect(composer(page)).to_have_value("")
+    send(page, "[[say after it]]")
+    composer(page).fill("half a thought")
+    page.evaluate("window.over = true")
+    expect(replies(page)).to_have_count(2)
+    expect(asked(page).first).to_contain_text("notes.txt")
+    expect(replies(page).last).to_contain_text("after it")
+    expect(composer(page)).to_have_value("half a thought")

@@ -24,7 +24,8 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
   const [text, setText] = useState(() => draftOf(botId, conversationId));
   const [files, setFiles] = useState(() => draftFilesOf(botId, conversationId));
   const [over, setOver] = useState(false);
-  const [busy, setBusy] = useState(false);
+  const now = useRef({ text, files });
+  now.current = { text, files };
   const field = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   const picker = useRef(/** @type {HTMLInputElement | null} */ (null));
 
@@ -99,24 +100,27 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
   }
 
   async function send() {
-    if (busy || (!text.trim() && files.length === 0)) return;
+    if (!text.trim() && files.length === 0) return;
     if (text.length > MOST_CHARACTERS) {
       say(t("chat.tooLong", { count: text.length, most: MOST_CHARACTERS }), { bad: true });
       return;
     }
-    setBusy(true);
+    // At once, as one types on while files are being kept; the draft stays stored until the message is.
+    now.current = { text: "", files: [] };
+    setText("");
+    setFiles([]);
+    field.current?.focus();
     try {
       await post({ botId, ...target, text, files });
-      change("");
-      changeFiles([]);
+      keepDraft(botId, conversationId, now.current.text);
+      keepDraftFiles(botId, conversationId, now.current.files);
       onSent();
     } catch (error) {
+      change([text, now.current.text].filter(Boolean).join("\n"));
+      changeFiles([...files, ...now.current.files]);
       // The browser keeps nothing more, or no files: then nothing is lost, because it still stands in the composer.
       if (error instanceof DOMException || (error instanceof Error && error.message === "full")) say(t("chat.outbox.full"), { bad: true });
       else sayError(error);
-    } finally {
-      setBusy(false);
-      field.current?.focus();
     }
   }
 
@@ -166,7 +170,7 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
         enterkeyhint=${touch.matches ? "enter" : "send"} onInput=${(/** @type {Event} */ event) => change(/** @type {HTMLTextAreaElement} */ (event.currentTarget).value)}
         onKeyDown=${key} onPaste=${paste}></textarea>
       ${going && html`<button type="button" class="button" disabled=${stopping} onClick=${stop}><${Icon} name="stop" filled />${stopping ? t("chat.stopping") : t("chat.stop")}</button>`}
-      <button class="button primary send" disabled=${busy || (!text.trim() && files.length === 0)} title=${t(touch.matches ? "chat.send" : "chat.sendKey")}>
+      <button class="button primary send" disabled=${!text.trim() && files.length === 0} title=${t(touch.matches ? "chat.send" : "chat.sendKey")}>
         <${Icon} name="send" label=${t("chat.send")} /></button>
     </div>
   </form>`;

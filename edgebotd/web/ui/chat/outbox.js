@@ -43,13 +43,28 @@ function refresh() {
   begun.value = read(GROUPS + owner()) ?? {};
 }
 
+/** @typedef {{botId: string, conversationId: string | null, group: string | null, text: string, files: File[], id?: string}} Message */
+
+/** Files that are being kept, which take longer than words. @type {Promise<unknown>} */
+let keeping = Promise.resolve();
+let kept = 0;
+
 /**
- * Put a message into the outbox. Throws an `Error` in words where this browser cannot keep it.
+ * Put a message into the outbox, behind those whose files are still being kept. Throws an `Error` in words where this
+ * browser cannot keep it.
  *
- * @param {{botId: string, conversationId: string | null, group: string | null, text: string, files: File[], id?: string}} message
- *   `id`: the idempotency key under which it was tried already
+ * @param {Message} message `id`: the idempotency key under which it was tried already
  */
-export async function post({ botId, conversationId, group, text, files, id = newKey() }) {
+export function post(message) {
+  if (kept === 0 && message.files.length === 0) return put(message);
+  kept += 1;
+  const turn = keeping.then(() => put(message)).finally(() => (kept -= 1));
+  keeping = turn.catch(() => {});
+  return turn;
+}
+
+/** @param {Message} message */
+async function put({ botId, conversationId, group, text, files, id = newKey() }) {
   const last = outbox.value.at(-1)?.order ?? 0;
   /** @type {Entry} */
   const entry = {
