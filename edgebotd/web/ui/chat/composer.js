@@ -14,6 +14,9 @@ const MOST_CHARACTERS = 500_000; // the daemon takes no more
 /** Whether Enter is the newline key, as on a phone's keyboard. */
 const touch = matchMedia("(pointer: coarse)");
 
+/** Whether the composer that is just being replaced had the focus, as when its conversation has come to be. */
+let replaced = false;
+
 /**
  * @typedef {{text: string, turn: number, files?: File[]}} Prefill what edit puts into the composer; `turn` makes each one new
  * @param {{botId: string, name: string, conversationId: string, target: {conversationId: string | null, group: string | null},
@@ -29,8 +32,13 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
   const field = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   const picker = useRef(/** @type {HTMLInputElement | null} */ (null));
 
-  useEffect(() => {
-    if (!touch.matches) field.current?.focus({ preventScroll: true });
+  // Before the next key is pressed, as another one may have been written in until now.
+  useLayoutEffect(() => {
+    if (!touch.matches || replaced) field.current?.focus({ preventScroll: true });
+    return () => {
+      replaced = document.activeElement === field.current;
+      queueMicrotask(() => (replaced = false));
+    };
   }, []);
 
   useEffect(() => {
@@ -87,17 +95,28 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
     keepDraftFiles(botId, conversationId, next);
   }
 
-  /** @param {Iterable<File>} more */
-  function choose(more) {
-    const taken = [...files];
-    for (const file of more) {
+  /** Say of files why they can't be sent, and return the others. @param {Iterable<File>} all @returns {File[]} */
+  function fit(all) {
+    /** @type {File[]} */
+    const taken = [];
+    for (const file of all) {
       const why = rules === undefined ? null : (refusal(file, rules) ?? refusalOfAll([...taken, file], rules));
       if (why) say(why, { bad: true });
       else taken.push(file);
     }
     if (taken.length > MOST_FILES) say(t("chat.files.tooMany", { count: MOST_FILES }), { bad: true });
-    changeFiles(taken.slice(0, MOST_FILES));
+    return taken.slice(0, MOST_FILES);
   }
+
+  /** @param {Iterable<File>} more */
+  function choose(more) {
+    changeFiles(fit([...files, ...more]));
+  }
+
+  // Also of what was chosen before it was known what the bot takes.
+  useEffect(() => {
+    if (files.length > 0) changeFiles(fit(files));
+  }, [rules]);
 
   async function send() {
     if (!text.trim() && files.length === 0) return;

@@ -19,6 +19,20 @@ import { keyOf } from "./timeline.js";
 
 const CLOCKS_DIFFER_MS = 60_000;
 
+/** The newest message when an entry was first seen: what was said before it is not it, in the same words or with none. @type {Map<string, number>} */
+const seenAfter = new Map();
+
+/** @param {Entry} entry @param {Message[]} messages */
+function newestBefore(entry, messages) {
+  let seq = seenAfter.get(entry.id);
+  if (seq === undefined) {
+    // One from before this page was opened may have arrived meanwhile.
+    seq = entry.at < performance.timeOrigin ? 0 : Math.max(0, ...messages.map((message) => message.seq ?? 0));
+    seenAfter.set(entry.id, seq);
+  }
+  return seq;
+}
+
 /**
  * Entries of the outbox that belong here. One whose message has come already is left out: the answer to its sender is on
  * its way.
@@ -33,10 +47,11 @@ function leaving(botId, conversationId, group, messages) {
   });
   const matched = new Set();
   return here.filter((entry) => {
+    const before = newestBefore(entry, messages);
     const triedAt = entry.triedAt;
     if (triedAt === null || entry.refused !== null) return true;
     const come = messages.findLast((message) => message.role === "user" && message.userId === owner() && !matched.has(message.id)
-      && message.createdAt >= triedAt - CLOCKS_DIFFER_MS && message.createdAt >= entry.at - CLOCKS_DIFFER_MS
+      && (message.seq ?? Infinity) > before && message.createdAt >= triedAt - CLOCKS_DIFFER_MS && message.createdAt >= entry.at - CLOCKS_DIFFER_MS
       && (message.parts.find((part) => part.type === "text")?.type === "text" ? message.parts.some((part) => part.type === "text" && part.text === entry.text) : entry.text === ""));
     if (come) matched.add(come.id);
     return come === undefined;
