@@ -278,3 +278,38 @@ def test_the_page_is_no_wider_than_its_window(browser: Browser, demo: Demo) -> N
                         .map((one) => [one.localName, one.scrollWidth])"""
                 )
                 assert wide == [], f"{path} at {width}"
+
+
+def test_an_address_that_is_none_leads_to_a_page_that_says_so(page: Page, demo: Demo) -> None:
+    for path in ("/admin/users/%zz", "/chat/%E0%A4%A", "/bots/%zz/about", "//evil.example/", "/nothing-here"):
+        page.goto(demo.origin + path)
+        wait_live(page)
+        expect(page.get_by_role("heading", name="Nothing is here")).to_be_visible()
+        expect(page.get_by_role("main").get_by_role("link")).to_have_count(1)
+
+
+def test_a_page_that_fails_leaves_the_frame_in_reach(browser: Browser, demo: Demo) -> None:
+    context = browser.new_context()
+    failures: list[str] = []
+    context.on("weberror", lambda error: failures.append(str(error.error)))
+    try:
+        page = sign_in(context, demo)
+        # What no daemon answers, so that drawing it fails.
+        page.route("**/api/users", lambda route: route.fulfill(json={"items": [{"id": "ada", "grants": None}]}))
+        page.goto(f"{demo.origin}/admin/users")
+        expect(page.get_by_role("heading", name="This page has failed")).to_be_attached()
+        expect(page.get_by_role("alert").get_by_role("button", name="Reload the page")).to_be_visible()
+        page.get_by_role("link", name="Bots", exact=True).click()
+        expect(page.get_by_role("row", name="Echo")).to_be_visible()
+        assert failures != [], "it is told as uncaught too"
+    finally:
+        context.close()
+
+
+def test_a_part_that_is_asked_for_offline_comes_with_the_line(page: Page) -> None:
+    page.wait_for_load_state("networkidle")
+    page.context.set_offline(True)
+    page.get_by_role("link", name="Admin", exact=True).click()
+    expect(page.get_by_role("main")).to_contain_text("comes as soon as the daemon can be reached")
+    page.context.set_offline(False)
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()

@@ -5,11 +5,14 @@ import { computed, signal } from "./lib.js";
 /** The path and query shown now. */
 export const place = signal(location.pathname + location.search);
 
+// Cut rather than parsed as an address: a path that begins with two slashes would name another host.
+const parted = computed(() => /** @type {[string, string]} */ (place.value.split(/\?(.*)/s, 2)));
+
 /** Path alone, without its last slash. */
-export const route = computed(() => new URL(place.value, location.origin).pathname.replace(/(.)\/$/, "$1"));
+export const route = computed(() => parted.value[0].replace(/(.)\/$/, "$1"));
 
 /** Values of the query. */
-export const search = computed(() => new URL(place.value, location.origin).searchParams);
+export const search = computed(() => new URLSearchParams(parted.value[1] ?? ""));
 
 /**
  * Show another page of ours.
@@ -26,6 +29,15 @@ export function navigate(to, { replace = false } = {}) {
   place.value = next;
 }
 
+/** A part of a path as it was meant; null where its escapes are none. @param {string} part */
+export function unescaped(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return null;
+  }
+}
+
 /**
  * Match a path: match("/bots/:id", "/bots/a") is `{ id: "a" }`.
  *
@@ -40,11 +52,9 @@ export function match(pattern, path) {
   const found = {};
   for (const [index, part] of wanted.entries()) {
     if (part.startsWith(":")) {
-      try {
-        found[part.slice(1)] = decodeURIComponent(given[index]);
-      } catch {
-        return null;
-      }
+      const value = unescaped(given[index]);
+      if (value === null) return null;
+      found[part.slice(1)] = value;
     } else if (part !== given[index]) return null;
   }
   return found;

@@ -3,6 +3,7 @@
 import { me } from "../house.js";
 import { html } from "../lib.js";
 import { lazy } from "../parts/lazy.js";
+import { unescaped } from "../router.js";
 import { t } from "../strings.js";
 
 /** @param {() => Promise<any>} load @returns {(props: {rest?: string | null}) => any} `rest` is what the path has below */
@@ -46,13 +47,14 @@ export function AdminPage({ path }) {
   if (!me.value?.admin) {
     return html`<${Notice} title=${t("admin.closed.title")} text=${t("admin.closed.text")} to="/account" go=${t("admin.closed.go")} />`;
   }
-  const [, , name = "overview", rest = null] = path.split("/");
-  if (!Object.hasOwn(PARTS, name)) {
+  const [, , name = "overview", below] = path.split("/");
+  const rest = below ? unescaped(below) : null;
+  if (!Object.hasOwn(PARTS, name) || (below && rest === null)) {
     return html`<${Notice} title=${t("notFound.title")} text=${t("notFound.text")} to="/admin" go=${t("admin.menu")} />`;
   }
   const here = /** @type {PartName} */ (name);
   return html`<div class=${here === "overview" ? "admin admin-first" : "admin"}>
     <${Menu} here=${here} />
-    <div class="admin-part"><${PARTS[here]} key=${here} rest=${rest && decodeURIComponent(rest)} /></div>
+    <div class="admin-part"><${PARTS[here]} key=${here} rest=${rest} /></div>
   </div>`;
 }

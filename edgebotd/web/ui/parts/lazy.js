@@ -1,7 +1,9 @@
 // Parts of the page that are fetched when they are first asked for, or when the browser has nothing else to do: what the
 // first view does not need must not keep it waiting.
 
+import { whenBack } from "../back.js";
 import { html, useEffect, useState } from "../lib.js";
+import { socket } from "../socket.js";
 import { t } from "../strings.js";
 import { Loading } from "./loaded.js";
 
@@ -9,6 +11,9 @@ const IDLE_MS = 2000;
 
 /** @type {(() => Promise<unknown>)[]} */
 const soon = [];
+
+/** Whether the daemon can be reached, as far as is known. */
+const isThere = () => socket.state.value.phase === "live" || socket.state.value.phase === "polling";
 
 /**
  * A component that is imported when it is first drawn.
@@ -31,8 +36,17 @@ export function lazy(load, { likely = false, waiting = html`<${Loading} />` } = 
       if (component !== null) redraw(true);
       else fetched().then(() => redraw(true), () => fail(true));
     }, []);
+    useEffect(() => {
+      if (!failed) return undefined;
+      const again = () => void fetched().then(() => fail(false), () => {});
+      const off = whenBack(again);
+      // The line may be back before this is heard.
+      if (isThere()) again();
+      return off;
+    }, [failed]);
     if (component !== null) return html`<${component} ...${props} />`;
     if (!failed) return waiting;
+    if (!isThere()) return html`<div class="empty" role="status"><p>${t("lazy.offline")}</p></div>`;
     // Most often the daemon is another version by now, which has other files.
     return html`<div class="empty" role="alert"><p>${t("lazy.failed")}</p>
       <button class="button" onClick=${() => location.reload()}>${t("lazy.reload")}</button></div>`;

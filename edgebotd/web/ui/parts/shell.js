@@ -8,6 +8,7 @@ import { t } from "../strings.js";
 import { unreadTotal } from "../talk.js";
 import { Dashboard } from "../pages/dashboard.js";
 import { MeMenu } from "../pages/settings.js";
+import { Guard } from "./guard.js";
 import { Icon } from "./icon.js";
 import { Keys, PALETTE_KEY, paletteShown } from "./keys.js";
 import { lazy } from "./lazy.js";
@@ -100,7 +101,7 @@ export function Shell() {
         <${MeMenu} />
       </header>
       <${Strip} />
-      <main ref=${main} class="page" id=${signedOut.value ? null : "main"} tabindex="-1">${bare && html`<h1 class="visually-hidden">${title}</h1>`}${content}</main>
+      <main ref=${main} class="page" id=${signedOut.value ? null : "main"} tabindex="-1">${bare && html`<h1 class="visually-hidden">${title}</h1>`}<${Guard}>${content}<//></main>
       <p class="visually-hidden" role="status">${title}</p>
       ${paletteShown.value && html`<${Palette} />`}
       <${Keys} />

@@ -97,8 +97,11 @@ export default {
   "notFound.title": "Hier ist nichts",
   "notFound.text": "Die Adresse führt zu keiner Seite.",
   "notFound.home": "Zu den Bots",
+  "lazy.offline": "Dieser Teil der Seite kommt, sobald der Dienst wieder erreichbar ist.",
   "lazy.failed": "Dieser Teil der Seite ließ sich nicht laden. Vielleicht läuft inzwischen ein neuerer Dienst.",
   "lazy.reload": "Seite neu laden",
+  "failed.title": "Diese Seite ist gescheitert",
+  "failed.text": "Diese Seite ist gescheitert, durch einen Fehler in edgebotd ({detail}). Alles andere geht weiter.",
 
   "dialog.cancel": "Abbrechen",
   "dialog.close": "Schließen",

@@ -97,8 +97,11 @@ export default {
   "notFound.title": "Nothing is here",
   "notFound.text": "The address leads to no page.",
   "notFound.home": "To the bots",
+  "lazy.offline": "This part of the page comes as soon as the daemon can be reached.",
   "lazy.failed": "This part of the page could not be loaded. The daemon may be a newer one by now.",
   "lazy.reload": "Reload the page",
+  "failed.title": "This page has failed",
+  "failed.text": "This page has failed, by a fault of edgebotd's ({detail}). All else still works.",
 
   "dialog.cancel": "Cancel",
   "dialog.close": "Close",
