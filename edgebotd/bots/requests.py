@@ -165,8 +165,10 @@ class LastMessage(Model):
 
     at: AtMs
     role: Literal["user", "assistant"]
+    user_id: str | None
+    """Who wrote it, where a user did."""
     text: str
-    """Its first characters, on one line; empty where it has no text."""
+    """Its first characters on one line: words, why there are none, or the names of files."""
     conversation_id: ConversationId
     state: str
     """As the message's: pending, final, failed, aborted, interrupted."""

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from edgebotd.access import Grant, Principal
 from edgebotd.bots.requests import BotRow, LastMessage
-from edgebotd.events import BotSummary, Message, TextPart
+from edgebotd.events import AttachmentPart, BotSummary, ErrorPart, Message, Part, TextPart
 from edgebotd.store import conversations, messages
 from edgebotd.store.database import Database
 
@@ -47,6 +47,7 @@ def _last(message: Message | None) -> LastMessage | None:
     return LastMessage(
         at=message.created_at,
         role=message.role,
+        user_id=message.user_id,
         text=preview(message),
         conversation_id=message.conversation_id,
         state=message.state,
@@ -55,6 +56,19 @@ def _last(message: Message | None) -> LastMessage | None:
 
 def preview(message: Message) -> str:
     """Return how a message begins, on one line."""
-    texts = (part.text[:_READ_CHARACTERS] for part in message.parts if isinstance(part, TextPart))
+    texts = (text[:_READ_CHARACTERS] for part in message.parts if (text := _said(part)) is not None)
     line = " ".join(" ".join(texts).split())
     return line if len(line) <= PREVIEW_CHARACTERS else line[:PREVIEW_CHARACTERS].rstrip() + "…"
+
+
+def _said(part: Part) -> str | None:
+    """Return what of a part is for people to read."""
+    match part:
+        case TextPart():
+            return part.text
+        case ErrorPart():
+            return part.message
+        case AttachmentPart():
+            return part.name
+        case _:
+            return None

@@ -11,9 +11,10 @@ from edgebotd.access import Grant
 from edgebotd.bots.requests import LastMessage
 from edgebotd.bots.rows import PREVIEW_CHARACTERS, preview
 from edgebotd.config import BotSettings
-from edgebotd.events import ErrorPart, Message, Part, TextPart, ToolCallPart
+from edgebotd.events import AttachmentPart, ErrorPart, Message, Part, TextPart, ToolCallPart
 from tests.bots.house import ADMIN, open_house, user
 
+FILE = AttachmentPart(sha256="0" * 64, name="a.txt", media_type="text/plain", size=1)
 TWO = {"one": BotSettings(kind="echo", pace_ms=1), "two": BotSettings(kind="echo", pace_ms=1)}
 
 
@@ -28,6 +29,7 @@ async def test_a_row_says_what_is_unread_and_what_was_said_last(tmp_path: Path, 
         assert row.unread == 2, "the question of somebody else, and the answer"
         assert isinstance(row.last, LastMessage)
         assert (row.last.role, row.last.text, row.last.state) == ("assistant", "two words", "final")
+        assert row.last.user_id is None
         assert row.last.conversation_id == said.conversation_id
         [answer, _] = (await house.registry.chat.history(ann, "one")).items
         assert answer.seq is not None and row.last.at == answer.created_at
@@ -42,7 +44,9 @@ async def test_a_row_says_what_is_unread_and_what_was_said_last(tmp_path: Path, 
     ("parts", "line"),
     [
         ((TextPart(text=" a\n\n\tb  c "), ToolCallPart(tool_call_id="1", name="t"), TextPart(text="d")), "a b c d"),
-        ((ErrorPart(message="no"),), ""),
+        ((ErrorPart(message="no"),), "no"),
+        ((TextPart(text=""), FILE), "a.txt"),
+        ((ToolCallPart(tool_call_id="1", name="t"),), ""),
         ((TextPart(text="x" * PREVIEW_CHARACTERS),), "x" * PREVIEW_CHARACTERS),
         ((TextPart(text="word " * 100),), ("word " * 28).strip() + "…"),
         ((TextPart(text="x" * 5_000_000),), "x" * PREVIEW_CHARACTERS + "…"),

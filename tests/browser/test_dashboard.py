@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
@@ -54,6 +56,29 @@ def test_a_row_tells_state_and_age_and_the_answer_is_written_into_it(page: Page,
     expect(echo.locator(".tail")).to_have_count(0)
     expect(echo.locator(".count")).to_contain_text("1")
     expect(page).to_have_title("(1) Bots · edgebotd")
+
+
+def test_who_said_it_is_told_apart(page: Page, demo: Demo) -> None:
+    """What somebody else wrote stood there as one's own, and was unread after a reload only."""
+    with closed_port() as port:
+        demo.run_json("bots", "connect", "far", "--name", "Far", "--url", f"ws://127.0.0.1:{port}")
+        page.get_by_role("textbox", name="Message Far").fill("mine")
+        page.keyboard.press("Enter")
+        expect(row(page, "Far")).to_contain_text("You: mine")
+        expect(row(page, "Far").locator(".count")).to_have_count(0)
+        demo.run("user", "add", "ada", text=f"{PASSWORD}\n")
+        demo.run("user", "grant", "ada", "far", "chat")
+        token = demo.run_json("token", "create", "ada", "--name", "one", "--scope", "chat")["token"]
+        sent = Request(
+            f"{demo.origin}/api/bots/far/chat/send", json.dumps({"text": "theirs", "idempotencyKey": "1"}).encode()
+        )
+        sent.add_header("authorization", f"Bearer {token}")
+        sent.add_header("content-type", "application/json")
+        urlopen(sent, timeout=20).close()
+        for _ in range(2):
+            expect(row(page, "Far")).to_contain_text("ada: theirs")
+            expect(row(page, "Far").locator(".count")).to_have_text(re.compile("^1"))
+            page.reload()
 
 
 def test_a_message_that_waits_says_why(page: Page, demo: Demo) -> None:
@@ -150,6 +175,15 @@ def test_what_needs_a_person_comes_first_and_says_what_to_do(page: Page, demo: D
     expect(needs).to_contain_text("1 needs you")
     expect(needs).to_contain_text(broken)
     expect(page.locator("[data-row]").nth(1)).to_have_text("gate")
+    # The filter's list is the one below it, and Esc leaves the field of a row.
+    page.keyboard.press("/")
+    page.keyboard.type("echo")
+    page.keyboard.press("ArrowDown")
+    expect(row(page, "Echo").get_by_role("link", name="Echo")).to_be_focused()
+    page.keyboard.press("m")
+    expect(row(page, "Echo").get_by_role("textbox")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(row(page, "Echo").get_by_role("link", name="Echo")).to_be_focused()
     needs.get_by_role("button", name="Try again").click()
     expect(page.locator(".toast")).to_contain_text("Trying gate again")
     needs.get_by_role("link", name="Settings").click()

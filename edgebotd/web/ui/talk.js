@@ -1,12 +1,13 @@
 // What was last said with each bot, how much of it I have not read, and what a bot is writing just now.
 
 import { call, Problem } from "./api.js";
+import { me } from "./house.js";
 import { computed, signal } from "./lib.js";
 import { plain } from "./plain.js";
 import { socket } from "./socket.js";
 
 /**
- * @typedef {{at: number, role: "user" | "assistant", text: string, conversationId: string, state: string}} Last
+ * @typedef {{at: number, role: "user" | "assistant", userId: string | null, text: string, conversationId: string, state: string}} Last
  * @typedef {{unread: number, last: Last | null}} Talk
  * @typedef {{runId: string, conversationId: string, tail: string, end: number}} Writing `tail` is the end of the reply so
  *   far, which ends at `end`, in UTF-16 code units
@@ -44,8 +45,8 @@ export function preview(parts) {
   const words = [];
   let length = 0;
   for (const part of parts) {
-    const text = part.type === "text" ? part.text : part.type === "error" ? part.message : part.name;
-    if (part.type === "toolResult" || !text) continue;
+    const text = part.type === "text" ? part.text : part.type === "error" ? part.message : part.type === "attachment" ? part.name : "";
+    if (!text) continue;
     words.push(text.slice(0, PREVIEW));
     if ((length += text.length) >= PREVIEW) break;
   }
@@ -97,12 +98,15 @@ function heard({ botId, message }) {
     if (message.editedAt === null || message.editedAt === undefined) {
       change(botId, { unread: (talk.value.get(botId)?.unread ?? 0) + 1 });
     }
+  } else if (message.userId !== me.value?.userId) {
+    // It is told again as it leaves the queue: the daemon knows how many there are.
+    loadSoon();
   }
   if (last !== null && last.at > message.createdAt) return;
   change(botId, {
     last: {
-      at: message.createdAt, role: message.role, text: preview(message.parts), conversationId: message.conversationId,
-      state: message.state,
+      at: message.createdAt, role: message.role, userId: message.userId ?? null, text: preview(message.parts),
+      conversationId: message.conversationId, state: message.state,
     },
   });
 }

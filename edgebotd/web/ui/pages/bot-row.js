@@ -2,7 +2,7 @@
 
 import { containers } from "../containers.js";
 import { Acts } from "../container/halt.js";
-import { may } from "../house.js";
+import { may, me } from "../house.js";
 import { html } from "../lib.js";
 import { Age } from "../parts/age.js";
 import { BotState, goingOn } from "../parts/container.js";
@@ -25,7 +25,7 @@ function Said({ botId }) {
   if (!last) return html`<span class="last-said muted">${t("dash.nothingSaid")}</span>`;
   const failed = last.state === "failed" || last.state === "interrupted" || last.state === "aborted";
   return html`<a class="last-said" href=${`/chat/${botId}/${last.conversationId}`} title=${last.text}>
-    ${last.role === "user" && html`<span class="muted">${t("dash.you")} </span>`}<span dir="auto">${last.text || t("dash.noText")}</span>
+    ${last.role === "user" && html`<span class="muted">${last.userId === me.value?.userId ? t("dash.you") : t("dash.other", { name: last.userId ?? t("dash.somebody") })} </span>`}<span dir="auto">${last.text || t("dash.noText")}</span>
     ${failed && html`<span class="muted"> · ${t(`dash.${/** @type {"failed" | "interrupted" | "aborted"} */ (last.state)}`)}</span>`}</a>`;
 }
 

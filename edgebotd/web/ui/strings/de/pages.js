@@ -18,6 +18,8 @@ export default {
   "dash.col.more": "Aktionen",
   "dash.favourite": "Favorit: {name}",
   "dash.you": "Du:",
+  "dash.other": "{name}:",
+  "dash.somebody": "Jemand",
   "dash.noText": "(kein Text)",
   "dash.nothingSaid": "Noch nichts gesagt",
   "dash.failed": "fehlgeschlagen",

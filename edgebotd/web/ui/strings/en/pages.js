@@ -18,6 +18,8 @@ export default {
   "dash.col.more": "Actions",
   "dash.favourite": "Favourite: {name}",
   "dash.you": "You:",
+  "dash.other": "{name}:",
+  "dash.somebody": "Somebody",
   "dash.noText": "(no text)",
   "dash.nothingSaid": "Nothing said yet",
   "dash.failed": "failed",
