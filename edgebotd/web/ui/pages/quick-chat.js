@@ -29,6 +29,12 @@ async function later(botId, text, { key, conversationId }) {
   }
 }
 
+/** Esc leads back to the row, whose keys are letters again. @param {KeyboardEvent} event */
+function leave(event) {
+  if (event.key !== "Escape" || event.isComposing) return;
+  /** @type {HTMLElement | null | undefined} */ (/** @type {HTMLElement} */ (event.target).closest("[role=row]")?.querySelector("[data-row]"))?.focus();
+}
+
 /** @param {{bot: import("../house.js").Bot}} props */
 export function QuickChat({ bot }) {
   const id = useId();
@@ -76,7 +82,7 @@ export function QuickChat({ bot }) {
   return html`<form class="quick" onSubmit=${send}>
     <label class="visually-hidden" for=${id}>${t("dash.quick.label", { name: bot.name })}</label>
     <input id=${id} class="bare" data-write dir="auto" autocomplete="off" enterkeyhint="send" placeholder=${t("dash.quick.short")} value=${text}
-      onInput=${(/** @type {any} */ event) => ((attempt.current = null), setText(event.target.value))} />
+      onInput=${(/** @type {any} */ event) => ((attempt.current = null), setText(event.target.value))} onKeyDown=${leave} />
     <button class="icon-button" disabled=${!text.trim() || busy}><${Icon} name="send" label=${t("dash.quick.send")} /></button>
     <span class="visually-hidden" role="status">${reply && t("dash.quick.reply", { name: bot.name, text: reply })}</span>
   </form>`;

@@ -56,9 +56,10 @@ function moveRow(step) {
   enter(rows[at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + step))]);
 }
 
-/** Put the focus on the first row. @returns {boolean} whether there is one */
-export function enterList() {
-  const [first] = rowsShown();
+/** Put the focus on the first row. @param {Node} [filter] rows in front of it are none of its list @returns {boolean} whether there is one */
+export function enterList(filter) {
+  const mine = (/** @type {Node} */ row) => !filter || filter.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_FOLLOWING;
+  const first = rowsShown().find(mine);
   enter(first);
   return first !== undefined;
 }
@@ -82,10 +83,11 @@ export function leaveFilter(event, empty) {
   event.preventDefault();
   event.stopPropagation();
   if (event.key === "Escape") empty();
-  if (enterList() || event.key !== "Escape") return;
+  const filter = /** @type {HTMLElement} */ (event.target);
+  if (enterList(filter) || event.key !== "Escape") return;
   // Rows that it hid are drawn first; the next key is none of the field's in any case.
-  /** @type {HTMLElement} */ (event.target).blur();
-  setTimeout(() => document.activeElement === document.body && enterList());
+  filter.blur();
+  setTimeout(() => document.activeElement === document.body && enterList(filter));
 }
 
 let first = { key: "", at: 0 };
