@@ -12,13 +12,14 @@ const RULES = /** @type {[RegExp, string][]} */ ([
   [/(^|\s)#{1,6}\s+/g, "$1"],
   [/^\s*(?:>\s?)+/gm, ""],
   // What the daemon has put on one line already has its quotes after the end of something.
-  [/([.:!?…]\s)(?:>\s)+/g, "$1"],
+  [/([.:!?…]\s)(?:>(?:\s|$))+/g, "$1"],
   [/^\s*[-*+]\s+(?:\[[ xX]\]\s+)?/gm, ""],
   [/(`+)\s?([^`]+?)\s?\1/g, "$2"],
   [/(\*{1,3}|~~)(?=\S)([^*~]*[^\s*~])\1/g, "$2"],
   [/(^|[^\p{L}\p{N}_])(_{1,3})(?=\S)([^_]*[^\s_])\2(?![\p{L}\p{N}_])/gu, "$1$3"],
   // What was opened where the text is cut.
   [/(^|\s)(?:\*\*|__|~~|`)(?=\S)/g, "$1"],
+  [/(^|\s)[*_](?=[^\s*_][^*_]*…$)/, "$1"],
 ]);
 
 /** Marks that are meant as they stand are out of the way meanwhile: Unicode leaves this range to whoever needs one. */
@@ -30,7 +31,7 @@ export function plain(text) {
   const table = TABLE.test(text);
   let words = text.replace(/\\([!-/:-@[-`{-~])/g, (_, mark) => String.fromCharCode(ASIDE + mark.charCodeAt(0)));
   for (const [mark, by] of RULES) words = words.replace(mark, by);
-  if (table) words = words.replace(/\s*\|[\s|]*/g, " · ").replace(/^ · | · $/g, "");
+  if (table) words = words.replace(/\s*\|[\s|]*/g, " · ").replace(/^ · | · $/g, "").replace(/: · /g, ": ");
   words = words.replace(/[\ue000-\ue07f]/g, (mark) => String.fromCharCode(mark.charCodeAt(0) - ASIDE));
   return words.replace(/\s+/g, " ").trim();
 }
