@@ -70,6 +70,7 @@ def make_admin(page: Page, fresh: Fresh) -> None:
     """Go by the link and make the administrator, with one mistake on the way; ends where a first bot is asked for."""
     page.goto(fresh.link)
     expect(page.get_by_role("heading", name="Make the administrator")).to_be_visible()
+    expect(page).to_have_title("Make the administrator · edgebotd")
     assert page.url == f"{fresh.origin}/"
     assert violations(page) == []
     page.get_by_label("User id").fill("ada")

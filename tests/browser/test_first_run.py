@@ -28,7 +28,7 @@ def test_the_link_leads_to_the_first_reply_and_then_to_the_house(browser: Browse
         page = context.new_page()
         make_admin(page, fresh)
         page.get_by_role("button", name="Start with the built-in bot").click()
-        expect(page).to_have_url(f"{fresh.origin}/chat/echo")
+        expect(page).to_have_url(f"{fresh.origin}/chat/echo/new")
         page.get_by_role("link", name="Bots").click()
         quick = page.get_by_role("textbox", name=re.compile("Message echo", re.I))
         quick.fill("[[say Good morning, Ada]]")
@@ -51,7 +51,9 @@ def test_a_bot_that_does_not_answer_does_not_stop_the_first_run(browser: Browser
         page.get_by_role("button", name="Connect").click()
         expect(page.get_by_text("Nothing answers at")).to_be_visible()
         page.get_by_role("button", name="Open the chat").click()
-        expect(page).to_have_url(f"{fresh.origin}/chat/atlas")
+        expect(page).to_have_url(f"{fresh.origin}/chat/atlas/new")
+        # On a phone too one can write at once.
+        expect(page.get_by_role("textbox", name="Message Atlas")).to_be_visible()
 
 
 def test_the_bot_can_wait_and_an_empty_house_teaches_the_next_step(browser: Browser, fresh: Fresh) -> None:

@@ -1,9 +1,11 @@
 // The first time: who is the administrator, a bot, then the chat.
 
-import { call, Problem } from "../api.js";
+import { call, path, Problem } from "../api.js";
+import { NEW } from "../chat/paths.js";
 import { canMake } from "../docker.js";
 import { botList, known } from "../house.js";
 import { html, useState } from "../lib.js";
+import { useTitle } from "../parts/title.js";
 import { sayError } from "../parts/toast.js";
 import { t } from "../strings.js";
 import { Connected, ConnectForm, Field } from "./connect.js";
@@ -11,7 +13,10 @@ import { Connected, ConnectForm, Field } from "./connect.js";
 const BUILT_IN = "echo";
 
 /** @param {{step: number, title: string, children: any}} props */
-const Screen = ({ step, title, children }) => html`<main class="first" id="main" tabindex="-1"><p class="muted small">edgebotd · ${t("first.step", { step, steps: 3 })}</p><h1>${title}</h1>${children}</main>`;
+function Screen({ step, title, children }) {
+  useTitle(title);
+  return html`<main class="first" id="main" tabindex="-1"><p class="muted small">edgebotd · ${t("first.step", { step, steps: 3 })}</p><h1>${title}</h1>${children}</main>`;
+}
 
 /** @param {{code: string, onSignedIn: () => void}} props */
 export function MakeAdmin({ code, onSignedIn }) {
@@ -43,6 +48,9 @@ export function MakeAdmin({ code, onSignedIn }) {
     </form><//>`;
 }
 
+/** Where one writes to a bot that nobody has written to. @param {string} botId */
+const firstWords = (botId) => path`/chat/${botId}/${NEW}`;
+
 /** @param {{onDone: (to: string) => void}} props */
 export function FirstBot({ onDone }) {
   const [own, setOwn] = useState(false);
@@ -50,11 +58,11 @@ export function FirstBot({ onDone }) {
   const [busy, setBusy] = useState(false);
   async function builtIn() {
     const there = botList.value.find((bot) => bot.kind === "echo");
-    if (there) return onDone(`/chat/${there.botId}`);
+    if (there) return onDone(firstWords(there.botId));
     setBusy(true);
     try {
       await call("POST", "/api/bots/connect", { kind: "echo", id: BUILT_IN, name: "Echo" });
-      onDone(`/chat/${BUILT_IN}`);
+      onDone(firstWords(BUILT_IN));
     } catch (error) {
       sayError(error);
       setBusy(false);
@@ -62,7 +70,7 @@ export function FirstBot({ onDone }) {
   }
   if (answer !== null) {
     return html`<${Screen} step=${2} title=${t("first.bot.title")}>
-      <${Connected} answer=${answer} onChat=${(/** @type {string} */ id) => onDone(`/chat/${id}`)} onLater=${() => onDone("/")} /><//>`;
+      <${Connected} answer=${answer} onChat=${(/** @type {string} */ id) => onDone(firstWords(id))} onLater=${() => onDone("/")} /><//>`;
   }
   if (own) {
     return html`<${Screen} step=${2} title=${t("first.bot.title")}><${ConnectForm} onConnected=${setAnswer}>

@@ -3,6 +3,7 @@
 import { call, Problem } from "../api.js";
 import { html, useLayoutEffect, useRef, useState } from "../lib.js";
 import { cover } from "../parts/focus.js";
+import { useTitle } from "../parts/title.js";
 import { t } from "../strings.js";
 
 /**
@@ -39,9 +40,11 @@ export function SignIn({ onDone, trouble = null, ended = false, setup = null }) 
     }
   }
 
+  const title = t(setup ? "signIn.choose" : "signIn.title");
+  useTitle(title);
   return html`<main class="first" id="main" tabindex="-1">
     <p class="muted small">edgebotd</p>
-    <h1>${setup ? t("signIn.choose") : t("signIn.title")}</h1>
+    <h1>${title}</h1>
     ${ended && html`<p>${t("signIn.ended")}</p>`}
     <form onSubmit=${submit} id="sign-in" class="stack">
       ${setup?.userId
