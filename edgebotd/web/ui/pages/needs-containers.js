@@ -13,7 +13,7 @@ import { t } from "../strings.js";
  * @typedef {import("../containers.js").Container} Container
  * @typedef {import("../containers.js").Alert} Alert
  * @typedef {{key: string, bad: boolean, node: any}} Needed
- * @typedef {{mark: string, title: any, at?: number, text?: string | null, children?: any}} ItemProps
+ * @typedef {{mark: string, title: any, at?: number, since?: string, text?: string | null, children?: any}} ItemProps `since`: what began at `at`, where its title would be taken to be that
  */
 
 const STORED = "edgebotd.drift.left";
@@ -31,9 +31,9 @@ function leave(texts) {
 }
 
 /** @param {ItemProps} props */
-function Item({ mark, title, at, text, children }) {
+function Item({ mark, title, at, since, text, children }) {
   return html`<li class="need"><${Mark} state=${mark} />
-    <div class="need-words"><p>${title}${at !== undefined && html` <span class="muted"><${Age} at=${at} /></span>`}</p>${text && html`<p>${text}</p>`}</div>
+    <div class="need-words"><p>${title}${at !== undefined && html` <span class="muted">${since && `· ${since} `}<${Age} at=${at} /></span>`}</p>${text && html`<p>${text}</p>`}</div>
     ${children && html`<div class="need-do">${children}</div>`}</li>`;
 }
 
@@ -69,7 +69,7 @@ function ofAlerts() {
   return all.filter((one) => !one.botId || (bots.value.has(one.botId) && !said(one))).map((one) => {
     const { alertId, botId, title } = one;
     const to = botId ? place(botId) : accountOf(alertId);
-    const node = html`<${Item} key=${alertId} mark=${MARKS[one.severity]} at=${one.at} text=${one.detail}
+    const node = html`<${Item} key=${alertId} mark=${MARKS[one.severity]} at=${one.at} since=${t("needs.open")} text=${one.detail}
       title=${to ? html`<a data-row href=${to}>${title}</a>` : html`<strong>${title}</strong>`}>${to && html`${botId && html`<${Start} botId=${botId} />`}
       <a class="link" href=${to}>${t("needs.look")}</a>`}<//>`;
     return { key: alertId, bad: one.severity === "critical", node };

@@ -43,6 +43,7 @@ export default {
   "needs.command": "Führe das neben dem Gateway des Bots aus:",
   "needs.askOperator": "Wer diesen Bot betreibt, kann das beheben.",
   "needs.trying": "{name} wird neu versucht",
+  "needs.open": "offen",
   "needs.settings": "Einstellungen",
 
   "sys.started": "läuft seit",

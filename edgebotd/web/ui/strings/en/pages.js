@@ -43,6 +43,7 @@ export default {
   "needs.command": "Run this beside the bot's gateway:",
   "needs.askOperator": "Somebody who operates this bot can mend it.",
   "needs.trying": "Trying {name} again",
+  "needs.open": "open",
   "needs.settings": "Settings",
 
   "sys.started": "running for",
