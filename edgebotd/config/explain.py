@@ -66,7 +66,8 @@ def _section(key: Key, section: Section, sources: Sources) -> Iterator[Explained
             present=values[name] is not None,
             origin="default" if given is None else given.origin,
             place=None if given is None else given.place,
-            doc=(info.description or "").replace(":", ".") if secret else info.description or "",
+            # Some lead on to the settings below them.
+            doc=re.sub(":$", ".", info.description or ""),
         )
 
 

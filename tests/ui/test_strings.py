@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
+from edgebotd.config import Settings
+from edgebotd.config.section import Section, inner_section
 from tests.ui.catalogue import LANGUAGES, PAGE, STRINGS, asked, base, called, catalogue, read, sources
 
 OTHERS = [language for language in LANGUAGES if language != "en"]
@@ -70,3 +73,20 @@ def test_every_key_is_used() -> None:
         if not {key, base(key)} & keys and not any(key.startswith(prefix) for prefix in prefixes if prefix)
     }
     assert unused == set()
+
+
+def _docs(section: type[Section]) -> Iterator[str]:
+    """Yield what the settings of a section are for, as the daemon tells it."""
+    for info in section.model_fields.values():
+        inner, _ = inner_section(info.annotation)
+        if inner is not None:
+            yield from _docs(inner)
+        else:
+            yield re.sub(":$", ".", info.description or "")
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_setting_is_explained_in_every_language(language: str) -> None:
+    words = dict(read(STRINGS / f"settings-{language}.js"))
+    assert set(words) == set(_docs(Settings))
+    assert [text for text in words.values() if not text.strip()] == []

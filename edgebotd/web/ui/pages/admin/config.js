@@ -3,7 +3,7 @@
 import { call } from "../../api.js";
 import { html, useState } from "../../lib.js";
 import { Empty } from "../../parts/loaded.js";
-import { t } from "../../strings.js";
+import { language, t } from "../../strings.js";
 import { FilterField } from "./filter.js";
 import { Head, Shown, useFresh, word } from "./live.js";
 import { Table } from "./table.js";
@@ -59,8 +59,21 @@ function Settings({ answer }) {
     ${!shown.length && html`<${Empty} text=${t("admin.config.none")} />`}`;
 }
 
+/** What settings are for, by the English words of the daemon. @returns {Promise<Record<string, string>>} */
+async function translated() {
+  if (language.value !== "de") return {};
+  // Where it can't be had, English tells it too.
+  return import("../../strings/settings-de.js").then((module) => module.default, () => ({}));
+}
+
+/** @param {AbortSignal} signal @returns {Promise<Answer>} */
+async function load(signal) {
+  const [answer, words] = await Promise.all([call("GET", "/api/config", undefined, { signal }), translated()]);
+  return { ...answer, items: answer.items.map((/** @type {Setting} */ one) => ({ ...one, doc: words[one.doc ?? ""] ?? one.doc })) };
+}
+
 export function Config() {
-  const answer = useFresh((abort) => call("GET", "/api/config", undefined, { signal: abort }), []);
+  const answer = useFresh(load, [language.value]);
   return html`<${Head} title=${t("admin.config")} text=${t("admin.config.text")} />
     <${Shown} from=${answer}>${(/** @type {Answer} */ value) => html`<${Settings} answer=${value} />`}<//>`;
 }
