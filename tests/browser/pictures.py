@@ -161,7 +161,7 @@ def main() -> int:
                 page.locator("a.conversation").first.click()
                 place = re.sub(r"^https?://[^/]+", "", page.url)
                 take(page, demo, place, ".reply", f"chat-{kind}")
-                if not phone:
+                if kind == "light":
                     take(page, demo, "/admin/users", ".admin-part h1", f"users-{kind}")
             finally:
                 browser.close()
