@@ -13,6 +13,6 @@ export function Guard({ children }) {
     if (error !== undefined) forget();
   }, [path]);
   if (error === undefined) return children;
-  return html`<div class="empty" role="alert"><h1 class="visually-hidden">${t("failed.title")}</h1><p>${t("failed.text", { detail: String(error) })}</p>
+  return html`<div class="empty" role="alert"><h1 class="visually-hidden">${t("failed.title")}</h1><p>${t("failed.text")}</p><p class="small">${String(error)}</p>
     <button type="button" class="button" onClick=${() => location.reload()}>${t("lazy.reload")}</button></div>`;
 }

@@ -101,7 +101,7 @@ export default {
   "lazy.failed": "Dieser Teil der Seite ließ sich nicht laden. Vielleicht läuft inzwischen ein neuerer Dienst.",
   "lazy.reload": "Seite neu laden",
   "failed.title": "Diese Seite ist gescheitert",
-  "failed.text": "Diese Seite ist gescheitert, durch einen Fehler in edgebotd ({detail}). Alles andere geht weiter.",
+  "failed.text": "Diese Seite ist gescheitert, durch einen Fehler in edgebotd. Alles andere geht weiter.",
 
   "dialog.cancel": "Abbrechen",
   "dialog.close": "Schließen",

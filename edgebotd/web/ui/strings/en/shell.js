@@ -101,7 +101,7 @@ export default {
   "lazy.failed": "This part of the page could not be loaded. The daemon may be a newer one by now.",
   "lazy.reload": "Reload the page",
   "failed.title": "This page has failed",
-  "failed.text": "This page has failed, by a fault of edgebotd's ({detail}). All else still works.",
+  "failed.text": "This page has failed, by a fault in edgebotd. All else still works.",
 
   "dialog.cancel": "Cancel",
   "dialog.close": "Close",
