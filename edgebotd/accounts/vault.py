@@ -10,11 +10,12 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import outcome
 import trio
 
+from edgebotd.accounts import key_check
 from edgebotd.accounts.cipher import Cipher, VaultLocked
 from edgebotd.accounts.secrets import Login
 from edgebotd.errors import NotFound
@@ -25,8 +26,6 @@ from edgebotd.store.profiles import Profile
 from edgebotd.store.writer import Transaction
 
 T = TypeVar("T")
-
-_CHECK: Final = "the vault"
 
 
 class Submit(Protocol):
@@ -241,21 +240,8 @@ class Vault:
         Raises:
             NotFound: there is no such profile, or no such bot.
         """
-        profile, ids = self.get(profile_id), tuple(sorted(set(bot_ids)))
-        told = self._news("changed", profile)
-
-        def write(tx: Transaction) -> Mapping[str, tuple[str, ...]]:
-            rows.set_bots(tx.connection, profile_id, ids)
-            if note is not None:
-                note(tx.connection, "profile.bots", profile)
-            _emit(tx, told)
-            return rows.bots_of(tx.connection)
-
-        def apply(bots: Mapping[str, tuple[str, ...]]) -> None:
-            self._bots = bots
-            self._tell(profile_id)
-
-        await self._write(write, apply)
+        ids, changed = tuple(sorted(set(bot_ids))), [self.get(profile_id).id]
+        await self._change_bots(changed, lambda conn: rows.set_bots(conn, profile_id, ids), note)
 
     async def use(self, profile_id: str, bot_id: str, note: Note | None = None) -> None:
         """Say that a bot uses a profile too, beside those that do.
@@ -263,19 +249,8 @@ class Vault:
         Raises:
             NotFound: there is no such profile, or no such bot.
         """
-        profile = self.get(profile_id)
-
-        def write(tx: Transaction) -> Mapping[str, tuple[str, ...]]:
-            rows.add_bot(tx.connection, profile_id, bot_id)
-            if note is not None:
-                note(tx.connection, "profile.bots", profile)
-            return rows.bots_of(tx.connection)
-
-        def apply(bots: Mapping[str, tuple[str, ...]]) -> None:
-            self._bots = bots
-            self._tell(profile_id)
-
-        await self._write(write, apply)
+        changed = [self.get(profile_id).id]
+        await self._change_bots(changed, lambda conn: rows.add_bot(conn, profile_id, bot_id), note)
 
     async def look_at_bots(self) -> None:
         """Look again which bots use what: containers that refer to a login come and go without a word to the vault."""
@@ -283,20 +258,28 @@ class Vault:
         found = await self._database.read(rows.bots_of)
         # Something that was written meanwhile knows better.
         if self._bots is seen and found != seen:
-            await self._take_bots([one for one in sorted({*seen, *found}) if seen.get(one) != found.get(one)])
+            await self._change_bots([one for one in sorted({*seen, *found}) if seen.get(one) != found.get(one)])
 
     async def forget_bot(self, bot_id: str) -> None:
         """Take a bot that was removed from every profile."""
         theirs = [profile_id for profile_id, bots in self._bots.items() if bot_id in bots]
-        await self._take_bots(theirs, lambda conn: rows.forget_bot(conn, bot_id))
+        await self._change_bots(theirs, lambda conn: rows.forget_bot(conn, bot_id))
 
-    async def _take_bots(
-        self, changed: list[str], change: Callable[[sqlite3.Connection], None] = lambda _: None
+    async def _change_bots(
+        self,
+        changed: list[str],
+        change: Callable[[sqlite3.Connection], None] = lambda _: None,
+        note: Note | None = None,
     ) -> None:
-        told = self._news("changed", *(self._profiles[one] for one in changed if one in self._profiles))
+        """Change which bots use what, and tell of the profiles that are `changed` by it."""
+        profiles = [self._profiles[one] for one in changed if one in self._profiles]
+        told = self._news("changed", *profiles)
 
         def write(tx: Transaction) -> Mapping[str, tuple[str, ...]]:
             change(tx.connection)
+            if note is not None:
+                for profile in profiles:
+                    note(tx.connection, "profile.bots", profile)
             _emit(tx, told)
             return rows.bots_of(tx.connection)
 
@@ -330,21 +313,17 @@ class Vault:
             VaultLocked: it is another one than the store's secrets were sealed with.
         """
 
-        def write(tx: Transaction) -> tuple[bytes, list[Profile], Mapping[str, tuple[str, ...]]]:
+        def write(tx: Transaction) -> tuple[bool, list[Profile], Mapping[str, tuple[str, ...]]]:
             conn = tx.connection
-            if (sealed := rows.check_value(conn)) is None or not rows.has_secrets(conn):
-                sealed = self._cipher.seal(b"", _CHECK)
-                rows.set_check_value(conn, sealed)
-            return sealed, rows.all_profiles(conn), rows.bots_of(conn)
+            key_check.note(conn, self._cipher)
+            return key_check.fits(conn, self._cipher), rows.all_profiles(conn), rows.bots_of(conn)
 
-        sealed, profiles, self._bots = await self._database.write(write)
-        try:
-            self._cipher.open(sealed, _CHECK)
-        except VaultLocked:
+        fits, profiles, self._bots = await self._database.write(write)
+        if not fits:
             raise VaultLocked(
                 "The vault's key is another one than the stored logins were sealed with. Put the right one back; "
                 "docs/accounts.md says what to do when it is lost."
-            ) from None
+            )
         self._profiles = {profile.id: profile for profile in profiles}
 
     async def _write(self, write: Callable[[Transaction], T], apply: Callable[[T], None]) -> T:
@@ -384,17 +363,6 @@ class Vault:
     def _tell(self, profile_id: str) -> None:
         for hear in self._told:
             hear(profile_id)
-
-
-def fits(conn: sqlite3.Connection, cipher: Cipher) -> bool:
-    """Say whether a key opens what is sealed in a store; it does where nothing is."""
-    if (sealed := rows.check_value(conn)) is None or not rows.has_secrets(conn):
-        return True
-    try:
-        cipher.open(sealed, _CHECK)
-    except VaultLocked:
-        return False
-    return True
 
 
 def _emit(tx: Transaction, told: Iterable[AuthProfileRefreshed]) -> None:

@@ -95,7 +95,7 @@ def _key_problems(settings: Settings) -> Iterator[str]:
     """Yield why the vault's key cannot be used, where there is one or the settings name it."""
     from edgebotd.accounts.cipher import Cipher, VaultLocked
     from edgebotd.accounts.house import key_place, read_key
-    from edgebotd.accounts.vault import fits
+    from edgebotd.accounts.key_check import fits
     from edgebotd.config.credentials import SecretError
     from edgebotd.store import profiles
 
