@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgebotd.cli.accounts import KINDS
+from edgebotd.cli.account_import import KINDS
 from edgebotd.protocol import logins
 from tests.cli.conftest import Command
 from tests.cli.daemon import Script

@@ -144,6 +144,8 @@ export default {
     "Wie lange eine Anfrage nach Token dauern darf.",
   "Take the end of an access token from itself (JWT `exp`) where the answer does not tell it.":
     "Das Ende eines Zugangstokens ihm selbst entnehmen (`exp` im JWT), wo die Antwort es nicht sagt.",
+  "Where the id token, or the access token (JWT), has the account's id: the names that lead to it.":
+    "Wo das ID-Token oder das Zugangstoken (JWT) die Kennung des Kontos hat: die Namen, die dorthin führen.",
   "The shape of the answer; json: as `windows` says.":
     "Die Form der Antwort; json: wie `windows` sagt.",
   "Where to ask.":
@@ -212,8 +214,8 @@ export default {
     "Name des systemd-Credentials mit dem Geheimnis.",
   "What is less severe is not sent here.":
     "Was weniger schwer wiegt, wird hierhin nicht gesendet.",
-  "Send only what is about these bots; without it everything, what is about no bot too.":
-    "Nur senden, was diese Bots betrifft; ohne Wert alles, auch was keinen Bot betrifft.",
+  "Send only what is about these bots and the accounts that they use; without it everything.":
+    "Nur senden, was diese Bots und die Konten betrifft, die sie benutzen; ohne Wert alles.",
   "Hours in which nothing is sent: \"22:00-07:00\"; what came meanwhile is told in one message at their end.":
     "Stunden, in denen nichts gesendet wird: \"22:00-07:00\"; was inzwischen kam, kommt an ihrem Ende in einer Nachricht.",
   "The time zone of these hours; the machine's own where it is not set.":
