@@ -227,7 +227,7 @@ def test_the_audit_goes_on_while_one_scrolls(demo: Demo, page: Page) -> None:
                 "at": 1_700_000_000_000 + number * 1000,
                 "actor": "ada" if number <= 2 else "bo",
                 "actorKind": "session",
-                "action": "later.invented",
+                "action": "bot.upgrade.failed" if number == 999 else "later.invented",
                 "subject": f"thing-{number}",
                 "botId": None,
                 "address": None,
@@ -241,6 +241,7 @@ def test_the_audit_goes_on_while_one_scrolls(demo: Demo, page: Page) -> None:
     audit = part(page, demo, "/admin/audit")
     # An act that this page has no words for is shown as it is.
     expect(row(audit, "later.invented thing-1000")).to_be_visible()
+    expect(row(audit, "thing-999: Upgrade, failed")).to_be_visible()
     expect(row(audit, "thing-701")).to_have_count(0)
     for last in (901, 801, 701):
         row(audit, f"thing-{last}").scroll_into_view_if_needed()

@@ -90,3 +90,17 @@ def test_every_setting_is_explained_in_every_language(language: str) -> None:
     words = dict(read(STRINGS / f"settings-{language}.js"))
     assert set(words) == set(_docs(Settings))
     assert [text for text in words.values() if not text.strip()] == []
+
+
+_ACTS = re.compile(r'"((?:alert|bot|chat|code|conversation|grant|image|login|profile|session|token|user)\.[a-z-]+)"')
+
+
+def test_every_act_of_the_audit_has_words() -> None:
+    package = PAGE.parent.parent
+    folders = ("accounts", "docker", "people", "web/routes")
+    text = "".join(path.read_text() for folder in folders for path in sorted((package / folder).glob("*.py")))
+    acts = set(_ACTS.findall(text)) - {"chat.history"}  # of a bot's socket
+    english = catalogue("en")
+    # Work on a bot, but for going back, which is an upgrade.
+    acts |= {f"bot.{key.removeprefix('work.kind.')}" for key in english if key.startswith("work.kind.")} - {"bot.back"}
+    assert {act for act in acts if f"admin.audit.{act}" not in english} == set()

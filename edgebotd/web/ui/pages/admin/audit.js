@@ -29,6 +29,7 @@ const NEAR = "400px"; // below the view: whoever goes down row by row never sees
 /** Actions by what people look for. */
 const GROUPS = /** @type {const} */ ({
   login: ["login", "logout", "setup", "session"], user: ["user", "code"], grant: ["grant"], token: ["token"], bot: ["bot"], chat: ["chat", "conversation"],
+  account: ["profile"], house: ["image", "alert"],
 });
 /** @typedef {keyof typeof GROUPS} Group */
 
@@ -59,6 +60,12 @@ async function readOn(filter, before, signal) {
 /** @param {AuditEntry} entry */
 function what(entry) {
   const { subject, botId, detail } = entry;
+  const [of, kind, end] = entry.action.split(".");
+  if (of === "bot" && end !== undefined) {
+    // Work that went on by itself has ended, or somebody has ended it.
+    const values = { bot: botId ?? subject, kind: word("work.kind", kind), state: word("work.state", end) };
+    return t(end === "cancel" ? "admin.audit.cancelled" : "admin.audit.outcome", values);
+  }
   const values = { subject, bot: botId ?? "", grant: word("admin.grant", String(detail.grant ?? "")) };
   const text = word("admin.audit", entry.action, values);
   return text === entry.action ? [entry.action, subject, botId].filter(Boolean).join(" ") : text;
