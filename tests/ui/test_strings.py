@@ -10,6 +10,7 @@ import pytest
 
 from edgebotd.config import Settings
 from edgebotd.config.section import Section, inner_section
+from edgebotd.hub.frames import Bye
 from tests.ui.catalogue import LANGUAGES, PAGE, STRINGS, asked, base, called, catalogue, read, sources
 
 OTHERS = [language for language in LANGUAGES if language != "en"]
@@ -104,3 +105,12 @@ def test_every_act_of_the_audit_has_words() -> None:
     # Work on a bot, but for going back, which is an upgrade.
     acts |= {f"bot.{key.removeprefix('work.kind.')}" for key in english if key.startswith("work.kind.")} - {"bot.back"}
     assert {act for act in acts if f"admin.audit.{act}" not in english} == set()
+
+
+def test_every_end_of_a_stream_has_words() -> None:
+    hub = PAGE.parent.parent / "hub"
+    text = "".join(path.read_text() for path in sorted(hub.glob("*.py")))
+    reasons = {bye.value for bye in Bye} | set(re.findall(r'close\(stream, "([a-z]+)"', text))
+    assert {"slow", "client", "error"} <= reasons
+    english = catalogue("en")
+    assert {reason for reason in reasons if f"admin.closed.{reason}" not in english} == set()

@@ -22,6 +22,9 @@ function narrowed(one) {
   return parts.length ? parts.join(", ") : t("admin.connections.everything");
 }
 
+/** Of one that is being ended, why. @param {Connection} one */
+const standing = ({ state }) => word(state === "live" || state === "replaying" ? "admin.stream" : "admin.closed", state);
+
 const columns = () => /** @type {import("./table.js").Column<Connection>[]} */ ([
   { key: "user", label: t("admin.users.user"), as: "main", sort: (one) => one.userId, cell: (one) => one.userId },
   { key: "address", label: t("admin.address"), sort: (one) => one.address, cell: (one) => one.address },
@@ -29,7 +32,7 @@ const columns = () => /** @type {import("./table.js").Column<Connection>[]} */ (
     cell: (one) => html`<span title=${full(one.sinceAt)}>${age(one.sinceAt)}</span>` },
   { key: "queued", label: t("admin.connections.queued"), as: "number", sort: (one) => one.queuedBytes, cell: (one) => size(one.queuedBytes) },
   { key: "verdict", label: t("admin.connections.verdict"), sort: (one) => one.verdict, cell: (one) => word("admin.verdict", one.verdict) },
-  { key: "state", label: t("admin.connections.state"), sort: (one) => one.state, cell: (one) => word("admin.stream", one.state) },
+  { key: "state", label: t("admin.connections.state"), sort: (one) => one.state, cell: standing },
   { key: "transport", label: t("admin.connections.transport"), cell: (one) => word("admin.transport", one.transport) },
   { key: "narrowed", label: t("admin.connections.narrowed"), as: "wide", cell: narrowed },
 ]);

@@ -213,6 +213,8 @@ export default {
   "admin.closed.age": "alt genug, um neu zu beginnen",
   "admin.closed.session": "die Sitzung endete",
   "admin.closed.revoked": "der Zugang wurde widerrufen",
+  "admin.closed.shutdown": "der Dienst hielt vorher an",
+  "admin.closed.error": "ein Fehler im Dienst",
   "admin.refused.streams": "zu viele Ströme",
   "admin.refused.user_streams": "zu viele Ströme eines Benutzers",
 

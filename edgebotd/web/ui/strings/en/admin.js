@@ -213,6 +213,8 @@ export default {
   "admin.closed.age": "old enough to begin anew",
   "admin.closed.session": "the session ended",
   "admin.closed.revoked": "the credential was revoked",
+  "admin.closed.shutdown": "the daemon stopped first",
+  "admin.closed.error": "an error in the daemon",
   "admin.refused.streams": "too many streams",
   "admin.refused.user_streams": "too many streams of one user",
 
