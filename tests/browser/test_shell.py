@@ -214,11 +214,13 @@ def narrowed(page: Page, **host: str) -> None:
 
 
 def test_on_the_hosts_of_chat_there_is_chat_only(page: Page, demo: Demo) -> None:
+    # With the only bot, the list of bots is passed by.
+    demo.run("bots", "connect", "zoe", "--kind", "echo", "--name", "Zoe")
     narrowed(page, surface="chat")
     expect(page.get_by_role("heading", name="Chat", exact=True)).to_have_count(1)
     expect(page.get_by_role("navigation", name="Main")).to_have_count(0)
     page.keyboard.press("Control+k")
-    options(page).filter(has_text="Echo").click()
+    options(page).filter(has_text="Echo").first.click()
     expect(page).to_have_url(f"{demo.origin}/chat/echo")
     for path in ("/bots/echo", "/admin", "/account"):
         page.goto(demo.origin + path)
