@@ -27,15 +27,15 @@ from edgebotd.protocol.openclaw.linking import (
 )
 from edgebotd.store.profiles import Profile
 
-GIVE_SECONDS: Final = 20.0
+GIVE_SECONDS: Final = 40.0
 """For the file, which has to be there first: a gateway without it has no key at all."""
 TELL_SECONDS: Final = 5.0
 
 _IS_REPLACED: Final[Mapping[KeyFrom, str]] = {
     KeyFrom.CONFIG: "The key, or the name of a login, that stands in its configuration is replaced. Keep a copy if you"
     " may want it back: the gateway does not tell it.",
-    KeyFrom.ENVIRONMENT: "It has the key from its environment now. That is not looked at any more.",
-    KeyFrom.REFERENCE: "It has the key from another source of secrets now. That is not looked at any more.",
+    KeyFrom.ENVIRONMENT: "It has the key from its environment now, which it then does not look at any more.",
+    KeyFrom.REFERENCE: "It has the key from another source of secrets now, which it then does not look at any more.",
     KeyFrom.LINKED: "It reads the key from this file already; of which login, the gateway does not tell.",
 }
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -36,6 +36,9 @@ PROBE: Final = Principal(
     kind=Kind.LOCAL, user_id="system", name="edgebotd", credential_id="system", admin=True, every_bot=True
 )
 """Who has the turn that tells whether a bot answers."""
+PREPARE_SECONDS: Final = 20.0
+"""After so long a turn of which nothing has come waits for its model."""
+LOOK_SECONDS: Final = 0.1
 CHANGED_SINCE: Final = "config changed since"
 """A gateway's words for a configuration that is not any more what a change was meant for (2026.5.28 and 2026.9.6)."""
 
@@ -122,8 +125,10 @@ class Gateways:
         return bot.hello.version, bot.connector.agent_id
 
     async def reload_secrets(self, bot_id: str) -> int:
-        """Have a bot's gateway read its secrets again; see `KeepsLogins`."""
-        return await self._keeper(bot_id).reload_secrets()
+        """Have a bot's gateway read its secrets again, between two beginnings of turns; see `KeepsLogins`."""
+        keeper = self._keeper(bot_id)
+        async with self._still(bot_id):
+            return await keeper.reload_secrets()
 
     async def auth_status(self, bot_id: str) -> Mapping[str, Any]:
         """Ask a bot's gateway how its logins are; see `KeepsLogins`."""
@@ -143,7 +148,25 @@ class Gateways:
         Raises:
             Problem: `config_changed`, `gateway_refuses`, or `gateway_silent`: nobody knows whether it has.
         """
-        return await self._of_config(bot_id, "config.patch", {"raw": json.dumps(patch), "baseHash": base_hash})
+        async with self._still(bot_id):
+            return await self._of_config(bot_id, "config.patch", {"raw": json.dumps(patch), "baseHash": base_hash})
+
+    @asynccontextmanager
+    async def _still(self, bot_id: str) -> AsyncIterator[None]:
+        """Have no turn begin meanwhile.
+
+        Where a gateway (2026.9.6) reads its secrets again, a turn that it is just preparing ends with "prepared model
+        runtime plugin generation was superseded", before its model is asked; one whose model answers goes on.
+        """
+        bot = self._registry.get(bot_id)
+        bot.queue.still(True)
+        try:
+            with trio.move_on_after(PREPARE_SECONDS):
+                while _begins(bot):  # noqa: ASYNC110 - what comes of a run has no event of its own
+                    await trio.sleep(LOOK_SECONDS)
+            yield
+        finally:
+            bot.queue.still(False)
 
     async def _of_config(self, bot_id: str, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         connector = self._registry.get(bot_id).connector
@@ -290,6 +313,10 @@ class Gateways:
             if turn is not None:
                 with suppress(NotFound):
                     await self._registry.chat.delete(PROBE, bot_id, turn.conversation_id)
+
+
+def _begins(bot: Bot) -> bool:
+    return bot.queue.beginning or any(run.preparing for run in bot.capture.live.values())
 
 
 def _again(key: str) -> str:

@@ -54,6 +54,11 @@ class LiveRun:
         self._tools: dict[str, tuple[int, ToolCallPart, ToolResultPart | None]] = {}
 
     @property
+    def preparing(self) -> bool:
+        """Whether nothing has come of it yet: its model may not even have been asked."""
+        return self.state is RunState.STARTED and not self._tools
+
+    @property
     def text(self) -> str:
         """All text so far."""
         if len(self._pieces) > 1:

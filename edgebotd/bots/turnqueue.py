@@ -35,6 +35,7 @@ QUEUED_PER_CONVERSATION: Final = 100
 
 SENDING: Final = "It is being sent."
 """Detail of a turn whose answer has not come; a restart tells by it what to send again."""
+STILL: Final = "Its gateway is reading its keys again. This goes out in a moment."
 
 Compose = Callable[[Turn, str, Hello], Awaitable[Outgoing]]
 """Makes what is sent of a turn and its session key; raises `Problem` where the peer's limits forbid it."""
@@ -57,6 +58,7 @@ class TurnQueue:
         self._link: tuple[Connector, Hello] | None = None
         self._why = "The bot is not connected yet."
         self._held: str | None = None
+        self._still = 0
         self._let_through: set[str] = set()
         self._change = trio.Event()
         self._queues: dict[str, deque[Item]] = {}
@@ -119,6 +121,11 @@ class TurnQueue:
         self._held = why
         self._poke()
 
+    def still(self, still: bool) -> None:
+        """Let turns wait for a moment, whatever else holds them; each True wants its False."""
+        self._still += 1 if still else -1
+        self._poke()
+
     def let_through(self, conversation_id: str, through: bool) -> None:
         """Say whether a conversation's turns go out though the others are held: a check whether the bot answers."""
         (self._let_through.add if through else self._let_through.discard)(conversation_id)
@@ -134,6 +141,11 @@ class TurnQueue:
     def busy(self) -> bool:
         """Whether any turn is unfinished."""
         return bool(self._items)
+
+    @property
+    def beginning(self) -> bool:
+        """Whether a turn is on its way out at this moment."""
+        return any(item.offering for item in self._items.values())
 
     def item(self, run_id: str) -> Item | None:
         """Return an unfinished turn."""
@@ -211,7 +223,7 @@ class TurnQueue:
     # Work
 
     def _hold_of(self, conversation_id: str) -> str | None:
-        return None if conversation_id in self._let_through else self._held
+        return None if conversation_id in self._let_through else STILL if self._still else self._held
 
     def _start(self, run: Callable[..., Awaitable[None]], *args: object) -> None:
         if self._nursery is None:

@@ -14,8 +14,8 @@ from edgebotd.cli.target import Target
 if TYPE_CHECKING:
     from edgebotd.cli.client import ApiError, Client
 
-SECONDS: Final = 120.0
-"""The file is written, and a gateway that is busy takes its time to read its configuration again."""
+SECONDS: Final = 150.0
+"""The file is written, turns begin, and a gateway that is busy takes its time to read its configuration again."""
 
 
 @click.command()

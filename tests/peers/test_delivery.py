@@ -17,7 +17,8 @@ from tests.peers.install import OLDER
 from tests.peers.openclaw import REFERRED, Gateway, running_gateway
 from tests.peers.running_daemon import Channel, Daemon, bot, open_daemon, streamed, wait_state
 
-FIRST, SECOND, OWN = "sk-canary-first-0001", "sk-canary-second-0002", "sk-ant-canary-own-0003"
+FIRST, SECOND, THIRD = "sk-canary-first-0001", "sk-canary-second-0002", "sk-canary-third-0003"
+OWN = "sk-ant-canary-own-0003"
 ONE = f"/api/profiles/{REFERRED}"
 Connected = tuple[Daemon, Channel]
 
@@ -76,6 +77,17 @@ async def test_a_key_is_rotated_under_a_running_turn(connected: Connected, refer
     assert set(keys(referring, "turn-one")) >= {FIRST} and keys(referring, "turn-two")[-1] == SECOND
     assert referring.running and referring.pid == boots
 
+    # A gateway that is told while it prepares a turn ends that one: it is told when it has begun, before the next one.
+    turns = [await daemon.send("[[say well]] turn-three", "three")]
+    assert (await daemon.ask("PUT", f"{ONE}/secret", {"secret": THIRD})).status_code == 200
+    for number in range(3):
+        await trio.sleep(0.1)
+        beside = (await daemon.ask("POST", "/api/bots/claw/conversations", {})).json()["id"]
+        turns.append(await daemon.send("[[say well]] turn-beside", f"beside-{number}", conversationId=beside))
+    await given(daemon, 3)
+    assert [await channel.ended(turn["runId"]) for turn in turns] == ["finished"] * 4
+    assert keys(referring, "turn-beside")[-1] == THIRD
+
     # What the gateway has of its own is shown, and is nothing that is given or refreshed.
     own = (await daemon.ask("GET", "/api/profiles/fakeant:manual@claw")).json()
     assert (own["owner"], own["place"], own["bots"], own["type"], own["state"], own["fingerprint"]) == (
@@ -85,7 +97,7 @@ async def test_a_key_is_rotated_under_a_running_turn(connected: Connected, refer
     # Taken from the bot, it is taken out of the file.
     assert (await daemon.ask("PUT", f"{ONE}/bots", {"bots": []})).status_code == 200
     with trio.fail_after(60):
-        while SECOND in referring.secrets.read_text():  # noqa: ASYNC110 - a file has no event
+        while THIRD in referring.secrets.read_text():  # noqa: ASYNC110 - a file has no event
             await trio.sleep(0.1)
     seen = [
         (daemon.folder / "log").read_text(errors="replace"),
@@ -94,7 +106,7 @@ async def test_a_key_is_rotated_under_a_running_turn(connected: Connected, refer
         (await daemon.ask("GET", "/metrics")).text,
         (await daemon.ask("GET", "/api/profiles")).text,
     ]
-    assert not [text for text in seen if FIRST in text or SECOND in text or OWN in text]
+    assert not [text for text in seen if any(key in text for key in (FIRST, SECOND, THIRD, OWN))]
 
 
 @pytest.mark.heavy
