@@ -302,7 +302,7 @@ async def _found(request: ImportRequest) -> Iterable[FoundIn | FoundLogin]:
         try:
             return read_logins(request.kind, request.content.get_secret_value())
         except NotAStore as exc:
-            raise Invalid(f"content {exc}.", code="no_store") from None
+            raise Invalid(f"The file {exc}.", code="no_store") from None
     return await trio.to_thread.run_sync(stores.find_logins, request.kind, Path(request.path or ""))
 
 

@@ -140,7 +140,8 @@ class Signing:
             raise Conflict(
                 "no_such_login",
                 f"The settings name no such way to log in at {request.provider}: {missing}. A login by API key is made "
-                f"with `edgebotd accounts add {request.provider}:{request.name}`.",
+                f"with `edgebotd accounts add {request.provider}:{request.name}`, one of another program is taken over "
+                "with `edgebotd accounts import`.",
             )
         profile_id = f"{request.provider}:{request.name}"
         self._check_name(profile_id)

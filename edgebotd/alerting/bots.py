@@ -91,7 +91,9 @@ class BotRule:
             detail = "It is connected and has not ended its run. Stop the run, or look at what it waits for."
             await self._board.raise_alert(alert_id, "warning", title, detail, bot_id=bot.bot_id)
         elif not there:
-            await self._board.resolve(alert_id, f"{bot.name} is not connected any more")
+            await self._board.resolve(
+                alert_id, f"{bot.name} is not connected any more", "That has an alert of its own, if it stays so."
+            )
         elif all(run.moved for run in runs):
             # Of one that has not moved since a restart nobody knows for how long it is silent: not mended by that.
             await self._board.resolve(alert_id, f"{bot.name} goes on")

@@ -141,7 +141,9 @@ class RefreshRule:
         elif not failing:
             needs = profile.state == "needs_login"
             words = "needs a login now" if needs else "is refreshed again"
-            await self._board.resolve(alert_id, f"{profile.id} {words}")
+            # Else a channel would say that nothing is left to do.
+            detail = "That has an alert of its own: somebody has to log in." if needs else None
+            await self._board.resolve(alert_id, f"{profile.id} {words}", detail)
 
 
 def _detail(profile: Profile) -> str:

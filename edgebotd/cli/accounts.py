@@ -77,14 +77,14 @@ def show(target: Target, login: str, as_json: bool) -> None:
     if as_json:
         print_json(one)
         return
-    click.echo(clean(f"{one['id']}: {_state(one)}, generation {one['generation']}"))
+    of = f", generation {one['generation']}" if one["generation"] else ""
+    click.echo(clean(f"{one['id']}: {_state(one)}{of}"))
     if one["reason"]:
         click.echo(one_line(one["reason"], 300))
-    if one["owner"] == "gateway":
-        click.echo(clean(f"The gateway of the bot {one['place']} keeps it."))
+    if one["delivered"] is None or one["owner"] == "gateway":  # not for users to know; given to nobody
+        click.echo(clean(f"Used by {', '.join(one['bots'])}" + (", whose gateway keeps it." if one["owner"] else ".")))
         return
-    given = {row["botId"]: row for row in one["delivered"] or ()}
-    rows = [(bot_id, given.get(bot_id, {})) for bot_id in one["bots"]]
+    given = {bot_id: {} for bot_id in one["bots"]} | {row["botId"]: row for row in one["delivered"]}
     print_table(
         ("BOT", "HAS", "SINCE", ""),
         (
@@ -94,7 +94,7 @@ def show(target: Target, login: str, as_json: bool) -> None:
                 None if row.get("at") is None else age(row["at"]),
                 row.get("error"),
             )
-            for bot_id, row in rows
+            for bot_id, row in given.items()
         ),
         empty="No bot uses it.",
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from edgebotd.accounts.keeping import NAME_PATTERN
 from edgebotd.docker.spec import ENVIRONMENT_NAME_PATTERN
 from edgebotd.errors import Invalid, Problem
 from edgebotd.events import BOT_ID_PATTERN, CONVERSATION_ID_PATTERN
@@ -51,6 +52,7 @@ def headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:
 _PATTERNS: Final = {
     BOT_ID_PATTERN: "must be 1 to 32 characters of a-z, 0-9 and -, not beginning with -",
     ENVIRONMENT_NAME_PATTERN: "must be 1 to 128 letters of a-z, A-Z, digits and _, not beginning with a digit",
+    NAME_PATTERN: "must be 1 to 64 letters, digits and . _ @ + -, beginning with a letter or digit",
     CONVERSATION_ID_PATTERN: "must be the id of a conversation, c_ and 20 characters of a-z and 0-9",
 }
 

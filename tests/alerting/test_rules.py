@@ -15,7 +15,7 @@ from edgebotd.alerting.intake import RANK
 from edgebotd.alerting.profiles import level
 from edgebotd.config import AlertsSettings
 from edgebotd.events import AuthProfileUsage, BotState, UsageWindow
-from edgebotd.store import profiles
+from edgebotd.store import deliveries, profiles
 from edgebotd.store.database import Transaction, open_database
 from edgebotd.store.deliveries import Severity
 from edgebotd.store.profiles import Profile
@@ -44,6 +44,12 @@ async def told(house: House) -> list[str]:
         return [row for (row,) in rows]
 
     return await house.database.read(read)
+
+
+async def last_detail(house: House) -> str | None:
+    """Return what the last alert said to do; what is mended says of nothing that nothing is left to do."""
+    found = await house.database.read(lambda conn: deliveries.told(conn, 100))
+    return found[-1][1].detail
 
 
 async def test_a_bot_that_is_down_for_long(autojump_clock: MockClock) -> None:
@@ -97,6 +103,7 @@ async def test_a_bot_of_which_nothing_comes(autojump_clock: MockClock) -> None:
         house.bots.set("atlas", BotState.DISCONNECTED)
         assert await rounds(house, 0) == {}
         assert len(await told(house)) == 6
+        assert await last_detail(house) == "That has an alert of its own, if it stays so."
 
 
 async def test_a_restart_tells_nothing_twice(autojump_clock: MockClock) -> None:
@@ -229,3 +236,5 @@ async def test_a_refresh_that_keeps_failing(autojump_clock: MockClock, end: str)
         else:
             await change(house, replace(profile, state="needs_login"))
         assert await rounds(house, 10) == {}
+        said = "That has an alert of its own: somebody has to log in."
+        assert await last_detail(house) == (said if end == "needs_login" else None)

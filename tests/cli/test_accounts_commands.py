@@ -81,9 +81,12 @@ def test_shows_what_each_bot_has(command: Command, script: Script) -> None:
     assert lines[0] == "anthropic:work: static, generation 3"
     assert "an older one" in lines[2] and "not connected" in lines[2] and lines[3].split() == ["nova", "none", "-", "-"]
     script.answers["GET", "/api/profiles/anthropic%3Awork"] = (200, {**row, "owner": "gateway", "place": "atlas"})
-    assert command("accounts", "show", "anthropic:work").stdout.splitlines()[1:] == [
-        "The gateway of the bot atlas keeps it."
-    ]
+    assert command("accounts", "show", "anthropic:work").stdout.splitlines()[1] == (
+        "Used by atlas, nova, whose gateway keeps it."
+    )
+    hidden = dict.fromkeys(("owner", "generation", "delivered"))
+    script.answers["GET", "/api/profiles/anthropic%3Awork"] = (200, {**row, **hidden})
+    assert command("accounts", "show", "anthropic:work").stdout == "anthropic:work: static\nUsed by atlas, nova.\n"
 
 
 def test_a_grant_is_printed_alone_and_buys_the_access_token(
