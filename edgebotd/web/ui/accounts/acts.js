@@ -63,7 +63,7 @@ export function Acts({ one, providers, reload, onGone = reload }) {
     <${Menu} label=${t("acct.more", { name })}>
       ${oauth && !wants && html`<button type="button" onClick=${() => setOpen("login")}>${t("acct.act.login")}</button>`}
       ${mine && !oauth && !wants && html`<button type="button" onClick=${() => setOpen("secret")}>${t("acct.act.secret")}</button>`}
-      <button type="button" onClick=${() => setOpen("edit")}>${t("acct.act.edit")}</button>
+      <button type="button" onClick=${() => setOpen("edit")}>${t(one.owner === "gateway" ? "acct.label" : "acct.act.edit")}</button>
       ${one.owner !== "gateway" && html`<button type="button" class="danger" onClick=${remove}><${Icon} name="trash" />${t("acct.remove")}</button>`}<//>
     ${open === "login" && html`<${LoginDialog} providers=${providers} one=${one} onClose=${close} onDone=${done} />`}
     ${open === "secret" && html`<${SecretDialog} one=${one} onClose=${close} onDone=${done} />`}

@@ -76,7 +76,7 @@ export function EditDialog({ one, onClose, onDone }) {
     onDone();
     say(t("acct.edited", { name: label ?? nameOf({ ...one, label: null }) }));
   }
-  return html`<${FormDialog} title=${t("acct.edit.title", { name: nameOf(one) })} go=${t("acct.edit.go")} onClose=${onClose} save=${save}>
+  return html`<${FormDialog} title=${ours ? t("acct.edit.title", { name: nameOf(one) }) : t("acct.label")} go=${t("acct.edit.go")} onClose=${onClose} save=${save}>
     <${Field} label=${t("acct.label")} hint=${t("acct.label.hint")} name="label" maxlength="100" defaultValue=${one.label ?? ""} />
     ${ours && html`<${BotPicks} chosen=${one.bots} /><p class="muted small">${t("acct.edit.bots")}</p>`}<//>`;
 }
