@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.axe import violations
 from tests.browser.fresh import PASSWORD, Fresh
@@ -92,6 +92,15 @@ def land(context: BrowserContext, page: Page) -> str:
     return with_code
 
 
+def as_of_a_gateway(route: Route) -> None:
+    """Answer with logins as if a bot's gateway kept them."""
+    answer = route.fetch()
+    told = answer.json()
+    for item in told["items"]:
+        item.update(owner="gateway", place="echo")
+    route.fulfill(response=answer, json=told)
+
+
 def test_without_an_account_it_says_what_to_do_and_a_key_is_never_shown_again(page: Page, demo: Demo) -> None:
     page.get_by_role("link", name="Accounts").click()
     expect(page.get_by_role("heading", level=1, name="Accounts")).to_be_visible()
@@ -125,6 +134,15 @@ def test_without_an_account_it_says_what_to_do_and_a_key_is_never_shown_again(pa
     expect(page.get_by_role("link", name="Account", exact=True)).to_have_attribute("aria-current", "page")
     page.locator(".acct-used-by").get_by_role("link", name="My key").click()
     assert SECRET not in page.content()
+    # What a gateway keeps may be labelled, and no more.
+    page.route("**/api/profiles", as_of_a_gateway)
+    page.reload()
+    choose(page, "My key", "Label")
+    expect(page.get_by_role("dialog").get_by_role("checkbox")).to_have_count(0)
+    press(page, "Cancel")
+    expect(page.locator(".acct-acts").get_by_text("Remove")).to_have_count(0)
+    page.unroute("**/api/profiles")
+    page.reload()
     choose(page, "My key", "Remove")
     asked = page.get_by_role("dialog")
     expect(asked).to_contain_text("At the provider it goes on to exist")
