@@ -55,7 +55,7 @@ client_id = "client-of-{provider_id}"
 [providers.{provider_id}.usage]
 kind = "json"
 url = "{self.url}/usage"
-interval_seconds = 10.0
+interval_seconds = 600.0
 floor_seconds = 1.0
 """ + "".join(
             f"""

@@ -33,6 +33,7 @@ def provider() -> Iterator[Provider]:
 def house(provider: Provider, tmp_path: Path) -> Iterator[Fresh]:
     """A daemon that knows the provider twice: once with a way back of its own."""
     more = provider.settings() + provider.settings("pasted", "Pasted", fixed=True)
+    more += f'[accounts.secret_files]\necho = "{tmp_path}/edge-secrets.json"\n'
     fresh = Fresh(tmp_path, built_in=True, more=more)
     try:
         fresh.run("user", "add", "root", "--admin", text=f"{PASSWORD}\n")
@@ -79,6 +80,16 @@ def begin(page: Page, provider_id: str, name: str, how: str = "In a browser") ->
     dialog.locator("input[name=name]").fill(name)
     dialog.get_by_role("radio", name=how).check()
     dialog.get_by_role("button", name="Begin").click()
+
+
+def ask_now(page: Page, account: Locator) -> None:
+    """Ask how much is used, again and again until the provider's second has passed."""
+    for _ in range(100):
+        with page.expect_response("**/usage") as answer:
+            account.get_by_role("button", name="Ask now").click()
+        if answer.value.status == 200:
+            return
+    raise AssertionError("it may never be asked")
 
 
 def land(context: BrowserContext, page: Page) -> str:
@@ -168,28 +179,77 @@ def test_one_logs_in_sees_how_much_is_used_and_logs_in_again(
         "aria-valuetext", re.compile(r"^62 %, 70 % of its time has passed, starts anew .+ in 1 h")
     )
     assert violations(page) == [] and walk(page) == []
+    provider.windows["five"] = (78.0, 5400.0)
+    ask_now(page, work)
+    expect(hours).to_have_attribute("aria-valuenow", "78")
+    provider.usage_status = 429
+    ask_now(page, work)
+    expect(page.get_by_text("The provider was asked too often; the login itself is well.").first).to_be_visible()
+    work.get_by_role("button", name="Ask now").click()
+    expect(page.get_by_text("It may be asked again in 1").first).to_be_visible()
     # From elsewhere, without this tab doing anything.
+    house.run("accounts", "label", "example:work", "Team")
+    expect(row(page, "Team")).to_be_visible()
+    house.run("accounts", "label", "example:work")
+    house.run("accounts", "add", "example:key", text=f"{SECRET}\n")
+    expect(row(page, "key")).to_be_visible()
+    house.run("accounts", "bots", "example:key", "echo")
+    expect(row(page, "key")).to_contain_text("Used by echo")
+    house.run("accounts", "remove", "example:key", "--yes")
+    expect(row(page, "key")).to_have_count(0)
     provider.token_status = 400
     refresh = ["--socket", str(house.socket), "accounts", "refresh", "example:work"]
     assert run_warm(refresh, env=os.environ).returncode == 1
     expect(work).to_contain_text("needs login")
     expect(work).to_contain_text("It is not asked until somebody logs in again.")
-    expect(hours).to_have_attribute("aria-valuetext", re.compile("^62 %, last known figure"))
+    expect(hours).to_have_attribute("aria-valuetext", re.compile("^78 %, last known figure"))
+    expect(work.get_by_role("button", name="Ask now")).to_have_count(0)
     page.goto(house.origin)
     page.locator(".need").filter(has_text="example:work").get_by_role("link", name="Look").click()
     expect(page.get_by_role("heading", level=1, name="work")).to_be_visible()
     page.get_by_role("main").get_by_role("link", name="Accounts").click()
-    provider.token_status = 200
+    provider.token_status = provider.usage_status = 200
     work.get_by_role("button", name="Log in again").click()
     press(page, "Begin")
     land(context, page)
     expect(work).to_contain_text("fresh · next refresh")
     work.get_by_role("link", name="work", exact=True).click()
     expect(page.locator(".acct-canvas canvas").first).to_be_visible()
-    expect(page.locator(".acct-chart").filter(has_text="5 hours")).to_contain_text("62 % at last")
+    expect(page.locator(".acct-chart").filter(has_text="5 hours")).to_contain_text("78 % all the time")
     assert violations(page) == [] and walk(page) == []
     for kind in ("at-1-aaa", "rt-1-rrr"):
         assert kind not in page.content() and kind not in house.program.log.read_text()
+
+
+def test_a_page_says_who_has_an_account_and_lets_agents_in(house: Fresh, context: BrowserContext) -> None:
+    house.run("accounts", "add", "example:work", "--bot", "echo", text=f"{SECRET}\n")
+    page = enter(context, house, place="/accounts/example%3Awork")
+    echo = page.get_by_role("listitem").filter(has=page.get_by_role("link", name="echo"))
+    expect(echo).to_contain_text("does not have it yet")
+    expect(echo).to_contain_text("The gateway is not connected. The file is written, and read at its start.")
+    expect(page.get_by_text("A coding agent can fetch the token that is good now")).to_be_visible()
+    press(page, "Allow an agent")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Whose it is")).to_have_value("root")
+    assert violations(page) == []
+    dialog.get_by_label("What it is for").fill("agent on atlas")
+    dialog.get_by_role("button", name="Make a token").click()
+    secret = page.get_by_role("textbox", name="The token").input_value()
+    assert violations(page) == [] and walk(page) == []
+    env = {**os.environ, "EDGEBOTD_TOKEN": secret}
+    fetched = run_warm(["--socket", str(house.socket), "token", "example:work"], env=env)
+    assert fetched.stdout == f"{SECRET}\n"
+    page.reload()
+    agent = page.get_by_role("listitem").filter(has_text="agent on atlas")
+    expect(agent).to_contain_text("root")
+    expect(agent).to_contain_text("last used now · until")
+    assert secret not in page.content()
+    agent.get_by_role("button", name="Revoke agent on atlas").click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("gets no more tokens of this account")
+    asked.get_by_role("button", name="Revoke").click()
+    expect(agent).to_have_count(0)
+    assert run_warm(["--socket", str(house.socket), "token", "example:work"], env=env).returncode != 0
 
 
 def test_an_address_is_pasted_and_a_wrong_one_is_told(house: Fresh, context: BrowserContext) -> None:
@@ -252,7 +312,9 @@ def test_an_import_says_what_it_means_first(house: Fresh, context: BrowserContex
     assert SECRET not in page.content() and SECRET not in house.program.log.read_text()
 
 
-def test_whoever_sees_a_bot_sees_what_is_left_for_it_and_nothing_else(house: Fresh, context: BrowserContext) -> None:
+def test_whoever_sees_a_bot_sees_what_is_left_for_it_and_nothing_else(
+    house: Fresh, provider: Provider, context: BrowserContext
+) -> None:
     page = enter(context, house)
     begin(page, "example", "work")
     land(context, page)
@@ -260,15 +322,24 @@ def test_whoever_sees_a_bot_sees_what_is_left_for_it_and_nothing_else(house: Fre
     page.get_by_role("dialog").get_by_role("checkbox", name="echo").check()
     press(page, "Save")
     expect(row(page, "work")).to_contain_text("Used by echo")
+    provider.windows["five"] = (93.0, 5400.0)
+    ask_now(page, row(page, "work"))
+    expect(row(page, "work").get_by_role("meter", name="5 hours")).to_have_attribute("aria-valuenow", "93")
     house.run("user", "add", "eve", text=f"{PASSWORD}\n")
     house.run("user", "grant", "eve", "echo", "view")
     page.close()
     context.clear_cookies()
-    page = enter(context, house, "eve", "/bots/echo")
-    page.get_by_role("link", name="Account", exact=True).click()
+    page = enter(context, house, "eve", "/")
+    mine = page.locator(".bot-row").filter(has_text="echo")
+    expect(mine).to_contain_text("example:work: 5 hours 93 % used")
+    assert violations(page) == []
+    provider.token_status = 400
+    refresh = ["--socket", str(house.socket), "accounts", "refresh", "example:work"]
+    assert run_warm(refresh, env=os.environ).returncode == 1
+    mine.get_by_role("link", name="example:work: its login is not well").click()
     mine = page.locator(".acct-used-by")
     expect(mine).to_contain_text("Example")
-    expect(mine).to_contain_text("fresh")
+    expect(mine).to_contain_text("needs login")
     expect(mine.get_by_role("meter", name="7 days")).to_have_attribute("aria-valuenow", "31")
     expect(mine.get_by_role("link")).to_have_count(0)
     expect(mine.get_by_role("button")).to_have_count(0)

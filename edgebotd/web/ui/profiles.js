@@ -1,14 +1,15 @@
 // Logins at model providers, as the API lists them, and how much of each is used, as the channel tells it.
 
-import { call } from "./api.js";
+import { call, path, Problem } from "./api.js";
 import { signal, useEffect, useRef } from "./lib.js";
 import { useLoaded } from "./parts/loaded.js";
 import { socket, useSocketEvent } from "./socket.js";
 
 /**
+ * @typedef {{botId: string, generation: number | null, current: boolean, at: number | null, error: string | null}} Delivered
  * @typedef {"static" | "fresh" | "refreshing" | "backoff" | "uncertain" | "needs_login" | "misconfigured"} ProfileState
  * @typedef {{id: string, provider: string, providerName: string, type: "oauth" | "token" | "api_key", state: ProfileState, expired: boolean,
- *   expiresAt: number | null, bots: string[], owner: "edgebotd" | "gateway" | "external" | null, place: string | null, label: string | null,
+ *   expiresAt: number | null, bots: string[], delivered: Delivered[] | null, owner: "edgebotd" | "gateway" | "external" | null, place: string | null, label: string | null,
  *   accountId: string | null, fingerprint: string | null, reason: string | null, refreshedAt: number | null, nextAt: number | null,
  *   createdAt: number | null, changedAt: number | null}} Profile `GET /api/profiles`
  * @typedef {{id: string, name: string, methods: ("browser" | "device")[], usage: boolean}} Provider
@@ -23,17 +24,48 @@ import { socket, useSocketEvent } from "./socket.js";
  */
 
 const SOON_MS = 300;
+const AGAIN_MS = 60_000;
 
 /** By the login's id; those of which nothing is told have none. */
 export const usage = signal(/** @type {Map<string, Usage>} */ (new Map()));
 
-// From the start: the snapshot tells it once.
-socket.on("auth-profiles:usage-updated", (/** @type {Usage} */ event) => {
+/** Take what was told of the use of accounts. @param {Usage[]} told */
+function take(told) {
   const all = new Map(usage.value);
-  if (event.removed) all.delete(event.profileId);
-  else all.set(event.profileId, event);
+  for (const event of told) {
+    if (event.removed) all.delete(event.profileId);
+    else all.set(event.profileId, event);
+  }
   usage.value = all;
-});
+}
+
+// From the start: the snapshot tells it once.
+socket.on("auth-profiles:usage-updated", (/** @type {Usage} */ event) => take([event]));
+
+/** Ask a provider now. Throws a `Problem` where it may not be asked yet. @param {string} id @returns {Promise<Usage>} */
+export async function askNow(id) {
+  const event = /** @type {Usage} */ (await call("POST", path`/api/profiles/${id}/usage`));
+  take([event]);
+  return event;
+}
+
+/** Keep the ages of figures true while they are looked at: that one was asked for and is the same as before is no event. */
+export function useAges() {
+  useEffect(() => {
+    const look = async () => {
+      if (document.hidden) return;
+      try {
+        take((await call("GET", "/api/usage")).items);
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        // The line says that nobody can be reached, and the ages go on.
+      }
+    };
+    look();
+    const timer = setInterval(look, AGAIN_MS);
+    return () => clearInterval(timer);
+  }, []);
+}
 
 /** Whether a bot uses an account, as far as I may know. @param {string} botId */
 export function useHasAccount(botId) {
@@ -48,8 +80,8 @@ export const nameOf = (one) => one.label ?? (one.id.slice(one.provider.length + 
 export const placeOf = (id) => `/accounts/${encodeURIComponent(id)}`;
 
 /**
- * The logins that I may see, read again when one may have changed: each refresh is told, and what else happens shows in
- * what is told of its use.
+ * The logins that I may see, read again when one has changed: administrators are told of each change, others of those
+ * that show in what is told of its use.
  *
  * @param {unknown[]} [keys]
  */

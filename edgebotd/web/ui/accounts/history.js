@@ -71,7 +71,8 @@ function Curve({ window, from, until }) {
           { ...axis, size: 26, grid: { show: false }, space: 70, values: (_, splits) => splits.map((at) => (new Date(at * 1000).getHours() || until - from <= 86_400_000 ? hours : days).format(at * 1000)) },
           { ...axis, size: 52, grid: { stroke: colourOf(host, ".acct-chart-grid"), width: 1 }, splits: () => [0, 50, 100], values: (_, splits) => splits.map(percent) },
         ],
-        series: [{}, { stroke: line, width: 1.5, points: { show: false } }],
+        // A line needs two.
+        series: [{}, { stroke: line, width: 1.5, points: { show: window.points.length < 3, size: 6, fill: line } }],
       }, columnsOf(window.points, from, until), host);
       // What is drawn is said in words beside it.
       plot.root.setAttribute("aria-hidden", "true");
@@ -87,7 +88,8 @@ function Curve({ window, from, until }) {
     };
   }, [window, from, until, shown, tongue]);
   const values = window.points.map((point) => point.usedPercent);
-  const words = values.length ? t("acct.history.range", { least: percent(Math.min(...values)), most: percent(Math.max(...values)), last: percent(values[values.length - 1]) }) : t("acct.history.none");
+  const [least, most, last] = [Math.min(...values), Math.max(...values), values[values.length - 1]].map(percent);
+  const words = values.length === 0 ? t("acct.history.none") : least === most ? t("acct.history.flat", { last }) : t("acct.history.range", { least, most, last });
   return html`<figure class="acct-chart"><figcaption><h3>${window.label}</h3><span class="muted small">${words}</span></figcaption>
     <div ref=${element} class="acct-canvas"><span class="acct-chart-line" hidden></span><span class="acct-chart-muted" hidden></span><span class="acct-chart-grid" hidden></span></div></figure>`;
 }

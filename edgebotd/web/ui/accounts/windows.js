@@ -1,8 +1,9 @@
 // How much of an account is used: a bar for each window, with the share of its time on the same scale.
 
-import { html } from "../lib.js";
+import { html, useState } from "../lib.js";
 import { Age } from "../parts/age.js";
-import { usage } from "../profiles.js";
+import { say, sayError } from "../parts/toast.js";
+import { askNow, usage } from "../profiles.js";
 import { language, t } from "../strings.js";
 import { billingWords, over, paceWords, passed, resetWords, troubleWords } from "./words.js";
 
@@ -40,15 +41,33 @@ function Bar({ window, old }) {
   </div>`;
 }
 
-/** @param {{of: Usage}} props */
-function Foot({ of: one }) {
+/** A button that asks the provider now, or says when it may be asked. @param {{id: string}} props */
+function AskNow({ id }) {
+  const [busy, setBusy] = useState(false);
+  async function ask() {
+    setBusy(true);
+    try {
+      const { error } = await askNow(id);
+      say(error ? error.detail : t("acct.ask.done", { name: id }), { bad: Boolean(error) });
+    } catch (error) {
+      sayError(error);
+    } finally {
+      setBusy(false);
+    }
+  }
+  return html`<button type="button" class="link" disabled=${busy} onClick=${ask}>${t(busy ? "acct.ask.busy" : "acct.ask")}<span class="visually-hidden"> ${id}</span></button>`;
+}
+
+/** @param {{of: Usage, asked: boolean | null}} props */
+function Foot({ of: one, asked }) {
   const trouble = troubleWords(one);
   const billing = one.billing.map((each) => billingWords(each, language.value));
   return html`
     ${billing.length > 0 && html`<p class="acct-billing small">${billing.join(" · ")}</p>`}
     ${trouble && html`<p class="acct-trouble small"><span class="warn">${trouble}</span></p>`}
     <p class="small muted">${[one.plan && html`<span>${t("acct.plan", { plan: one.plan })}</span>`,
-      one.fetchedAt ? html`<span>${t("acct.usage.age")} <${Age} at=${one.fetchedAt} /></span>` : null].filter(Boolean).map((part, index) => html`${index > 0 && " · "}${part}`)}</p>`;
+      one.fetchedAt ? html`<span>${t("acct.usage.age")} <${Age} at=${one.fetchedAt} /></span>` : null,
+      asked && !(one.error?.kind === "auth" && !one.error.status) ? html`<${AskNow} id=${one.profileId} />` : null].filter(Boolean).map((part, index) => html`${index > 0 && " · "}${part}`)}</p>`;
 }
 
 /**
@@ -56,10 +75,11 @@ function Foot({ of: one }) {
  */
 export function Windows({ id, asked }) {
   const one = usage.value.get(id);
-  if (one === undefined) return html`<p class="small muted">${t(asked === false ? "acct.usage.notAsked" : "acct.usage.none")}</p>`;
+  if (one === undefined) return html`<p class="small muted">${t(asked === false ? "acct.usage.notAsked" : "acct.usage.none")} ${asked && html`<${AskNow} id=${id} />`}</p>`;
   const empty = one.windows.length === 0 && one.billing.length === 0;
+  if (asked === false && empty) return html`<p class="small muted">${t("acct.usage.notAsked")}</p>`;
   return html`<div class="acct-windows">
     ${one.windows.map((each) => html`<${Bar} key=${each.id} window=${each} old=${Boolean(one.error)} />`)}
     ${empty && !one.error && html`<p class="small muted">${t(one.fetchedAt ? "acct.usage.nothing" : "acct.usage.none")}</p>`}
-    <${Foot} of=${one} /></div>`;
+    <${Foot} of=${one} asked=${asked} /></div>`;
 }

@@ -12,7 +12,7 @@ import { html, useState } from "../lib.js";
 import { Icon } from "../parts/icon.js";
 import { leaveFilter } from "../parts/keys.js";
 import { Empty } from "../parts/loaded.js";
-import { nameOf, placeOf, usage, useProfiles } from "../profiles.js";
+import { nameOf, placeOf, usage, useAges, useProfiles } from "../profiles.js";
 import { match } from "../router.js";
 import { t } from "../strings.js";
 import { Account } from "./account-one.js";
@@ -67,6 +67,7 @@ function Nothing({ all, children }) {
 
 function Accounts() {
   const from = useProfiles();
+  useAges();
   const [open, setOpen] = useState(/** @type {"login" | "add" | "import" | null} */ (null));
   const providers = from.value?.providers ?? [];
   const close = () => setOpen(null);

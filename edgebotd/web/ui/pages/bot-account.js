@@ -5,7 +5,7 @@ import { Windows } from "../accounts/windows.js";
 import { me } from "../house.js";
 import { html } from "../lib.js";
 import { Empty } from "../parts/loaded.js";
-import { nameOf, placeOf, useProfiles } from "../profiles.js";
+import { nameOf, placeOf, useAges, useProfiles } from "../profiles.js";
 import { t } from "../strings.js";
 import { Shown } from "./admin/live.js";
 
@@ -14,6 +14,7 @@ import { Shown } from "./admin/live.js";
 /** @param {{bot: import("../house.js").Bot}} props */
 export function AccountTab({ bot }) {
   const from = useProfiles([bot.botId]);
+  useAges();
   const admin = me.value?.admin;
   return html`<div class="about acct-bot"><${Shown} from=${from}>${(/** @type {Profiles} */ all) => {
     const mine = all.items.filter((one) => one.bots.includes(bot.botId));

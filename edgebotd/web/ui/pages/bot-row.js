@@ -1,5 +1,6 @@
 // One bot in the list: how it is, what it does, what was said last, and a line to write to it.
 
+import { AccountWord } from "../accounts/need.js";
 import { containers } from "../containers.js";
 import { Acts } from "../container/halt.js";
 import { may, me } from "../house.js";
@@ -41,7 +42,7 @@ export function BotRow({ bot }) {
       <${Icon} name="star" filled=${starred} label=${t("dash.favourite", { name })} /></button></div>
     <div role="rowheader" class="c-name"><a data-row href=${`/bots/${botId}`} class="cut" dir="auto" title=${name}>${name}</a>
       ${unread > 0 && html`<span class="count">${unread > 99 ? "99+" : unread}<span class="visually-hidden"> ${t("nav.unread")}</span></span>`}</div>
-    <div role="cell" class="c-state"><${BotState} bot=${bot} container=${container} /></div>
+    <div role="cell" class="c-state"><${BotState} bot=${bot} container=${container} /><${AccountWord} botId=${botId} /></div>
     <div role="cell" class=${does ? "c-doing" : "c-doing muted resting"}><span class="cut" title=${does}>${does ?? t("doing.idle")}</span></div>
     <div role="cell" class="c-said"><${Said} botId=${botId} /></div>
     <div role="cell" class="c-age muted">${last ? html`<${Age} at=${last.at} />` : html`<span aria-hidden="true">–</span>`}</div>

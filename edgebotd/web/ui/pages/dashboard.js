@@ -1,5 +1,6 @@
 // Every bot at a glance: what needs somebody, how each is, what it does, what was said last.
 
+import { accountNeeds } from "../accounts/need.js";
 import { HaltDialog } from "../container/halt.js";
 import { alerts, containers, inTrouble } from "../containers.js";
 import { botList, busy, known, me, needsPerson } from "../house.js";
@@ -28,7 +29,7 @@ const STORED = "edgebotd.sort";
 function words(bot) {
   const container = containers.value.get(bot.botId);
   const said = talk.value.get(bot.botId)?.last?.text ?? "";
-  return [bot.name, bot.botId, bot.kind, t(`state.${bot.state}`), container ? containerWords(container, bot.state === "connected").text : "", goingOn(bot, container) ?? "", said].join(" ");
+  return [bot.name, bot.botId, bot.kind, t(`state.${bot.state}`), container ? containerWords(container, bot.state === "connected").text : "", goingOn(bot, container) ?? "", said, ...accountNeeds(bot.botId).map(({ text }) => text)].join(" ");
 }
 
 function Head() {
@@ -44,7 +45,7 @@ function Head() {
 /** @param {{sort: Sort, text: string, all: () => void}} props `all` shows every bot again */
 function Bots({ sort, text, all }) {
   const list = botList.value;
-  const trouble = (/** @type {string} */ id) => inTrouble(containers.value.get(id)) || [...alerts.value.values()].some((alert) => alert.botId === id);
+  const trouble = (/** @type {string} */ id) => inTrouble(containers.value.get(id)) || accountNeeds(id).some(({ bad }) => bad) || [...alerts.value.values()].some((alert) => alert.botId === id);
   // Rows keep their places while bots merely begin and end something: what is looked at must not jump away.
   const key = list.map((bot) => `${bot.botId} ${bot.name} ${needsPerson(bot) || trouble(bot.botId) ? "!" : bot.state === "disconnected"} ${sort === "busy" && busy(bot)}`).join();
   const order = useMemo(() => {

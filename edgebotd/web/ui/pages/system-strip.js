@@ -51,7 +51,8 @@ function AccountWords() {
   const all = [...usage.value.values()];
   const windows = all.flatMap((one) => (one.error ? [] : one.windows.filter((window) => !window.resetsAt || window.resetsAt > now.value).map((window) => ({ ...window, name: one.profileId }))));
   const most = windows.length ? windows.reduce((a, b) => (b.usedPercent > a.usedPercent ? b : a)) : null;
-  const troubled = all.filter((one) => one.error && one.error.kind !== "unsupported").length;
+  // Of a login that is not well the alerts tell; without figures there are none to renew.
+  const troubled = all.filter((one) => one.error && one.error.kind !== "unsupported" && (one.fetchedAt || one.error.kind !== "auth")).length;
   return html`${most && html`<span class="sys"><${Mark} state=${most.usedPercent >= 95 ? "error" : most.usedPercent >= 80 ? "disconnected" : "connected"} />
       <a class="link" href=${placeOf(most.name)}>${t("sys.account", { name: most.name, label: most.label, n: Math.round(most.usedPercent) })}</a></span>`}
     ${troubled > 0 && html`<span class="sys"><${Mark} state="unknown" /><a class="link" href="/accounts">${t("sys.accounts.trouble", { count: troubled })}</a></span>`}`;

@@ -49,7 +49,7 @@ function gets(one) {
 function quiet(one) {
   if (one.quiet === null) return html`<span class="muted">${t("admin.alerts.never")}</span>`;
   const now = one.quietUntil !== null && html`<br />${t("admin.alerts.quietNow", { time: clock(one.quietUntil), count: one.held })}`;
-  return html`${one.quiet.replace("-", "–")}${one.timezone && html` <span class="muted">${one.timezone}</span>`}<br />
+  return html`<span class="admin-whole">${one.quiet.replace("-", "–")}</span>${one.timezone && html` <span class="admin-whole muted">${one.timezone}</span>`}<br />
     <span class="muted">${t(one.criticalPasses ? "admin.alerts.passes" : "admin.alerts.waits")}</span>${now}`;
 }
 

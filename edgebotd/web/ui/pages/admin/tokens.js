@@ -6,6 +6,7 @@ import { html, useState } from "../../lib.js";
 import { confirm } from "../../parts/dialog.js";
 import { Icon } from "../../parts/icon.js";
 import { say, sayError } from "../../parts/toast.js";
+import { placeOf } from "../../profiles.js";
 import { search } from "../../router.js";
 import { t } from "../../strings.js";
 import { age, full, now } from "../../time.js";
@@ -16,7 +17,7 @@ import { Only } from "./only.js";
 import { Table } from "./table.js";
 
 /**
- * @typedef {{id: string, userId: string, name: string, scopes: string[], bots: string[] | null, createdAt: number,
+ * @typedef {{id: string, userId: string, name: string, scopes: string[], bots: string[] | null, profileId: string | null, createdAt: number,
  *   expiresAt: number | null, usedAt: number | null}} TokenInfo `GET /api/tokens`
  */
 
@@ -44,8 +45,8 @@ const columns = (all, reload) => /** @type {import("./table.js").Column<TokenInf
   { key: "name", label: t("admin.tokens.name"), as: "main", sort: (token) => token.name, cell: (token) => token.name },
   ...(all ? [{ key: "user", label: t("admin.users.user"), as: /** @type {const} */ ("wide"), sort: (/** @type {TokenInfo} */ token) => token.userId,
     cell: (/** @type {TokenInfo} */ token) => html`<a href=${`/admin/users/${token.userId}`}>${token.userId}</a>` }] : []),
-  { key: "scopes", label: t("admin.tokens.scopes"), as: "wide", cell: (token) => token.scopes.join(", ") },
-  { key: "bots", label: t("admin.tokens.bots"), as: "wide", cell: (token) => token.bots?.join(", ") ?? t("admin.all") },
+  { key: "scopes", label: t("admin.tokens.scopes"), as: "wide", cell: (token) => token.profileId ? html`${t("admin.tokens.profile")} <a href=${placeOf(token.profileId)}>${token.profileId}</a>` : token.scopes.join(", ") },
+  { key: "bots", label: t("admin.tokens.bots"), as: "wide", cell: (token) => token.profileId ? "" : (token.bots?.join(", ") ?? t("admin.all")) },
   { key: "used", label: t("admin.tokens.used"), as: "number", sort: (token) => token.usedAt,
     cell: (token) => token.usedAt === null ? t("admin.never") : html`<span title=${full(token.usedAt)}>${age(token.usedAt)}</span>` },
   { key: "expires", label: t("admin.expires"), as: "number", sort: (token) => token.expiresAt, cell: expiry },
@@ -70,7 +71,7 @@ export function TokenList({ all, user = null, head }) {
     <${Shown} from=${tokens}>${(/** @type {TokenInfo[]} */ items) => html`
       <${Table} label=${t("admin.tokens")} columns=${columns(all, tokens.reload)} id=${(/** @type {TokenInfo} */ token) => token.id}
         rows=${items.filter((token) => user === null || token.userId === user)} empty=${t("admin.tokens.none")}
-        words=${(/** @type {TokenInfo} */ token) => `${token.name} ${token.userId} ${token.scopes.join(" ")} ${token.bots?.join(" ") ?? ""}`} />`}<//>
+        words=${(/** @type {TokenInfo} */ token) => `${token.name} ${token.userId} ${token.scopes.join(" ")} ${token.bots?.join(" ") ?? ""} ${token.profileId ?? ""}`} />`}<//>
     ${adding && html`<${NewToken} forOthers=${all} user=${user} onClose=${() => setAdding(false)}
       onMade=${(/** @type {{name: string, token: string}} */ token) => (setAdding(false), setMade(token), tokens.reload())} />`}`;
 }

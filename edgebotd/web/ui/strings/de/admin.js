@@ -149,7 +149,7 @@ export default {
   "admin.tokens.bots": "Bots",
   "admin.tokens.allBots": "alle Bots des Benutzers, auch künftige",
   "admin.tokens.someBots": "nur diese",
-  "admin.tokens.profile": "das Token holen von",
+  "admin.tokens.profile": "das Konto",
   "admin.tokens.used": "Zuletzt benutzt",
   "admin.tokens.expired": "abgelaufen",
   "admin.tokens.lasts": "Gilt",

@@ -149,7 +149,7 @@ export default {
   "admin.tokens.bots": "Bots",
   "admin.tokens.allBots": "all bots of the user, also those to come",
   "admin.tokens.someBots": "only these",
-  "admin.tokens.profile": "fetch the token of",
+  "admin.tokens.profile": "the account",
   "admin.tokens.used": "Last used",
   "admin.tokens.expired": "expired",
   "admin.tokens.lasts": "Works for",
