@@ -200,9 +200,11 @@ async def test_of_one_that_nobody_is_asked_about_only_that_its_login_is_not_well
         await it.add()
         bot = StoredBot("a", "echo", "A", {})
         await it.database.write(lambda tx: bot_rows.add(tx.connection, bot))
-        await it.vault.set_bots(ID, ["a"])
         await trio.sleep(1)
         assert it.told == []
+        await it.vault.set_bots(ID, ["a"])
+        await trio.sleep(1)
+        assert [(one.bot_ids, one.windows, one.error) for one in it.told] == [(("a",), (), None)]
         await it.change(state="backoff", next_at=now() + 5000)
         await trio.sleep(1)
         assert (error := it.told[-1].error) is not None and error.retry_at == now() + 4000, "nobody is needed yet"
@@ -540,11 +542,17 @@ async def test_the_bots_that_use_it_are_told(autojump_clock: MockClock) -> None:
     async with house() as it, it.cache():
         await it.add()
         await trio.sleep(1)
-        bot = StoredBot("atlas", "echo", "Atlas", {})
-        await it.database.write(lambda tx: bot_rows.add(tx.connection, bot))
+        for bot_id in ("atlas", "iris"):
+            bot = StoredBot(bot_id, "echo", bot_id, {})
+            await it.database.write(lambda tx, bot=bot: bot_rows.add(tx.connection, bot))  # type: ignore[misc]  # a bound default
         await it.vault.set_bots(ID, ["atlas"])
         await trio.sleep(1)
         assert [event.bot_ids for event in it.told] == [(), ("atlas",)]
+        # Who sees atlas alone is not told of the rest, so the account is gone for them.
+        await it.vault.set_bots(ID, ["iris"])
+        await trio.sleep(1)
+        assert [(event.bot_ids, event.removed) for event in it.told[2:]] == [(("atlas",), True), (("iris",), False)]
+        assert it.told[-1].windows
 
 
 async def test_a_pace_is_foreseen_and_again_after_a_restart(autojump_clock: MockClock) -> None:

@@ -332,7 +332,7 @@ def test_whoever_sees_a_bot_sees_what_is_left_for_it_and_nothing_else(
     page = enter(context, house, "eve", "/")
     mine = page.locator(".bot-row").filter(has_text="echo")
     expect(mine).to_contain_text("example:work: 5 hours 93 % used")
-    assert violations(page) == []
+    assert violations(page) == [] and walk(page) == []
     provider.token_status = 400
     refresh = ["--socket", str(house.socket), "accounts", "refresh", "example:work"]
     assert run_warm(refresh, env=os.environ).returncode == 1

@@ -371,11 +371,15 @@ class UsageCache:
                 self._publish(AuthProfileUsage(profile_id=profile_id, bot_ids=before.bot_ids, removed=True))
                 del self._told[profile_id]
             return
-        # Of one that nobody can be asked about it is told that the login is not well, which its bots depend on.
+        # Of one that nobody can be asked about it is told who uses it, and that the login is not well.
         after = self._event(profile)
-        nothing = before is None and after.fetched_at is None and after.error is None
-        if not nothing and (before is None or changed(before, after)):
-            self._publish(after)
+        nothing = before is None and after.fetched_at is None and after.error is None and not after.bot_ids
+        if nothing or not (before is None or changed(before, after)):
+            return
+        if before is not None and (lost := tuple(sorted(set(before.bot_ids) - set(after.bot_ids)))):
+            # Who sees one of these alone hears no more of it, so it is gone for them.
+            self._publish(AuthProfileUsage(profile_id=profile_id, bot_ids=lost, removed=True))
+        self._publish(after)
 
     def _publish(self, event: AuthProfileUsage) -> None:
         for hear in self._listeners:
