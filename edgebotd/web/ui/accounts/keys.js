@@ -72,7 +72,8 @@ export function EditDialog({ one, onClose, onDone }) {
   async function save(form) {
     const label = typed(form, "label") ?? null;
     if (label !== one.label) await call("PATCH", path`/api/profiles/${one.id}`, { label });
-    if (ours) await call("PUT", path`/api/profiles/${one.id}/bots`, { bots: form.getAll("bot") });
+    const chosen = form.getAll("bot").map(String).sort();
+    if (ours && chosen.join() !== [...one.bots].sort().join()) await call("PUT", path`/api/profiles/${one.id}/bots`, { bots: chosen });
     onDone();
     say(t("acct.edited", { name: label ?? nameOf({ ...one, label: null }) }));
   }
