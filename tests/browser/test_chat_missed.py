@@ -151,3 +151,14 @@ def test_what_a_snapshot_tells_again_takes_no_tool_away(reader: tuple[Page, Demo
     })"""
     told = evaluate_with(reader[0], "chat/runs.js", body, ["abcdef", "abcd", "abx", "ab"])
     assert told == [["ab", "*", "cdef"], ["ab", "*", "cd"], ["abx"], ["ab"]]
+
+
+def test_what_leaves_to_many_others_does_not_cut_the_one_that_is_shown_off(reader: tuple[Page, Demo]) -> None:
+    body = """(() => {
+        const shown = it.timelineOf("echo", "c_shown");
+        for (const other of "123456789") {
+            it.note({ botId: "echo", conversationId: `c_${other}`, runId: `r_${other}`, role: "user", parts: [] });
+        }
+        return it.timelineOf("echo", "c_shown") === shown;
+    })()"""
+    assert evaluate_with(reader[0], "chat/timeline.js", body) is True

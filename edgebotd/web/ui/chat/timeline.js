@@ -229,11 +229,15 @@ const KEPT = 4;
 const timelines = new Map();
 
 /** @param {string} botId @param {string} conversationId */
-export function timelineOf(botId, conversationId) {
+function made(botId, conversationId) {
   let timeline = timelines.get(conversationId);
-  if (timeline === undefined) {
-    timeline = new Timeline(botId, conversationId);
-  }
+  if (timeline === undefined) timelines.set(conversationId, (timeline = new Timeline(botId, conversationId)));
+  return timeline;
+}
+
+/** The one that is looked at now; those that were longest ago are forgotten. @param {string} botId @param {string} conversationId */
+export function timelineOf(botId, conversationId) {
+  const timeline = made(botId, conversationId);
   timelines.delete(conversationId);
   timelines.set(conversationId, timeline);
   for (const old of timelines.keys()) {
@@ -245,7 +249,7 @@ export function timelineOf(botId, conversationId) {
 
 /** Have a message shown that is stored for sure, before the channel tells it. @param {Message} message */
 export function note(message) {
-  const timeline = timelineOf(message.botId, message.conversationId);
+  const timeline = made(message.botId, message.conversationId);
   if (!timeline.messages.value.some((one) => keyOf(one) === keyOf(message))) timeline.take(message);
 }
 
