@@ -206,21 +206,18 @@ export function Lines({ botId, conversationId, group, timeline, doing, readSeq, 
     rows.push(html`<${Leaving} key=${`p:${entry.id}`} entry=${entry} chat=${doing.chat} onAgain=${() => outboxDoing.again(entry)} onEdit=${() => outboxDoing.edit(entry)} onWithdraw=${() => outboxDoing.withdraw(entry)} />`);
   }
   const fresh = (timeline?.unseen.value ?? 0) + messages.filter((message) => (message.seq ?? 0) > seenSeq.current && message.userId !== owner()).length;
-  const failed = timeline?.failed.value ?? null;
-  const stopped = failed && html`<div class="more failed" role="alert">${timeline?.error.value?.message} <button class="link" onClick=${() => timeline?.again()}>${t("loading.retry")}</button></div>`;
   const behind = timeline !== null && timeline !== undefined && !timeline.atEnd;
 
   return html`<div class="lines-frame">
     <section class="lines" ref=${box} tabindex="0" aria-label=${t("chat.messages")}>
       ${timeline?.busy.value === "older" && html`<div class="more" aria-hidden="true">${t("chat.loadingOlder")}</div>`}
-      ${failed === "older" && stopped}
       <div class="lines-list" ref=${list}>${rows}</div>
-      ${failed === "newer" && stopped}
       ${state === "loading" && html`<${Loading} rows=${6} />`}
       ${state === "failed" && timeline?.error.value && html`<${Failed} error=${timeline.error.value} retry=${() => timeline.load()} />`}
       ${state === "gone" && html`<${Empty} text=${t("chat.gone")}>${doing.chat && html`<a class="button" href=${chatPath(botId, NEW)}>${t("chat.newTitle")}</a>`}<//>`}
       ${state === "ready" && rows.length === 0 && html`<${Empty} text=${t(doing.chat ? "chat.empty" : "chat.emptyView")} />`}
     </section>
+    ${timeline?.failed.value && html`<div class="more failed" role="alert">${timeline.error.value?.message} <button class="link" onClick=${() => timeline.again()}>${t("loading.retry")}</button></div>`}
     ${opened.current && (away || behind || held) && html`<button class="button newest" onClick=${toNewest} onFocus=${() => setHeld(true)} onBlur=${leftNewest}><${Icon} name="down" />${fresh > 0 ? t("chat.newestCount", { count: fresh }) : t("chat.newest")}</button>`}
   </div>`;
 }
