@@ -27,6 +27,7 @@ from tests.browser.wire import open_wire
 
 def several(conn: sqlite3.Connection) -> None:
     """Make a conversation of 300 messages, each of another day, so that every second row is a day."""
+    add_conversation(conn, 2, "Another", [text_message(0, "elsewhere", conversation=2)])
     add_conversation(conn, 1, "Some", [text_message(n, f"message number {n}", minutes=-1500) for n in range(300)])
 
 
@@ -138,6 +139,10 @@ def test_the_same_hit_leads_to_its_message_again(reader: tuple[Page, Demo]) -> N
     expect(rows(page).last).to_contain_text("number 299")
     # The address does not lead back to it.
     page.wait_for_url(f"**/{id_of(1)}")
+    # Nor one to a message that is not there, or in another conversation, away from this one.
+    for message_id in ("m-1-300", "m-2-0", "%00"):
+        open_chat(page, demo, f"echo/{id_of(1)}?m={message_id}")
+        expect(rows(page).last).to_contain_text("number 299")
 
 
 def test_what_a_snapshot_tells_again_takes_no_tool_away(reader: tuple[Page, Demo]) -> None:

@@ -54,17 +54,13 @@ export class Timeline {
 
   /** Show the newest messages. */
   load() {
-    return this.#fetch(async () => {
-      const { items, next } = await this.#history(null, PAGE);
-      return { items, older: next ?? null, newer: null };
-    });
+    return this.#fetch(() => this.#newest(PAGE));
   }
 
   /** Show the messages around one. @param {string} messageId */
   jump(messageId) {
     return this.#fetch(async () => {
-      const found = await this.#window({ messageId, limit: 2 * PAGE });
-      return { items: found.items, older: found.next ?? null, newer: found.newer ?? null };
+      return (await this.#around(messageId, 2 * PAGE)) ?? (await this.#newest(PAGE));
     });
   }
 
@@ -72,10 +68,8 @@ export class Timeline {
   reload() {
     if (this.state.value !== "ready") return this.load();
     return this.#fetch(async () => {
-      const found = this.looked === null ? null : await this.#window({ messageId: this.looked, limit: HELD }).catch(absent);
-      if (found !== null) return { items: found.items, older: found.next ?? null, newer: found.newer ?? null };
-      const { items, next } = await this.#history(null, Math.min(Math.max(this.messages.value.length, PAGE), HELD));
-      return { items, older: next ?? null, newer: null };
+      const place = this.looked === null ? null : await this.#around(this.looked, HELD);
+      return place ?? (await this.#newest(Math.min(Math.max(this.messages.value.length, PAGE), HELD)));
     });
   }
 
@@ -139,6 +133,19 @@ export class Timeline {
   /** @param {string | null} before @param {number} limit */
   #history(before, limit) {
     return call("GET", path`/api/bots/${this.botId}/chat/history` + query({ conversationId: this.conversationId, before, limit }));
+  }
+
+  /** @param {number} limit */
+  async #newest(limit) {
+    const { items, next } = await this.#history(null, limit);
+    return { items, older: next ?? null, newer: null };
+  }
+
+  /** Null where there is no such message, or elsewhere: that says nothing of this conversation. @param {string} messageId @param {number} limit */
+  async #around(messageId, limit) {
+    const found = await this.#window({ messageId, limit }).catch(absent);
+    const here = found?.items.every((/** @type {Message} */ message) => message.conversationId === this.conversationId);
+    return here ? { items: found.items, older: found.next ?? null, newer: found.newer ?? null } : null;
   }
 
   /** @param {Record<string, string | number | null>} which */
@@ -218,9 +225,9 @@ export class Timeline {
   }
 }
 
-/** Null where there is no such message any more. @param {unknown} error */
+/** Null where there is no such message, or can be none. @param {unknown} error */
 function absent(error) {
-  if (error instanceof Problem && error.status === 404) return null;
+  if (error instanceof Problem && (error.status === 404 || error.status === 400)) return null;
   throw error;
 }
 
