@@ -155,6 +155,18 @@ def test_what_is_too_much_is_told_before_it_is_sent(page: Page, demo: Demo) -> N
     expect(asked(page)).to_have_count(0)
     assert len(composer(page).input_value()) == 500_001
 
+    # A bot that is away does not say what it takes: nothing is taken back.
+    def away(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"version": None, "attachments": None})
+
+    page.route("**/api/bots/echo", away)
+    with page.expect_response("**/api/bots/echo"):
+        demo.run("chat", "echo", "[[cut]]")
+    expect(page.locator(".conversation")).to_have_count(1)
+    expect(page.get_by_role("button", name="Attach files")).to_be_visible()
+    expect(page.get_by_role("list", name="Files to send").get_by_role("listitem")).to_have_count(2)
+
 
 def test_one_types_and_sends_on_while_files_are_being_kept(page: Page, demo: Demo) -> None:
     open_chat(page, demo)

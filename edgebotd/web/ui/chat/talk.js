@@ -105,6 +105,7 @@ export function Talk({ botId, conversationId }) {
   const [sent, setSent] = useState(0);
   const [renaming, rename] = useState(false);
   const reading = useRef({ seq: 0, timer: 0 });
+  const takes = useRef(/** @type {import("./types.js").Rules | null | undefined} */ (undefined));
   // The read marker as it was when one came: what is read from then on does not move the line.
   const marker = useRef(/** @type {number | null} */ (null));
   if (marker.current === null && (fresh || conversations.state.value !== "loading")) marker.current = row?.readSeq ?? 0;
@@ -209,7 +210,8 @@ export function Talk({ botId, conversationId }) {
   };
   const last = messages.findLast((message) => message.role === "user" && message.userId === owner());
   const title = fresh ? t("chat.newTitle") : (row ? titleOf(row) : "") || t("chat.untitled");
-  const rules = detail.value ? (detail.value.attachments ?? null) : undefined;
+  // A bot that is away, whose version is not known, does not say what it takes: what it said before holds.
+  if (detail.value?.version) takes.current = detail.value.attachments ?? null;
 
   return html`<div class="talk">
     <header class="talk-head">
@@ -223,7 +225,7 @@ export function Talk({ botId, conversationId }) {
     <div class="talk-foot">
       ${chat && html`<${Waits} botId=${botId} name=${name} />`}
       ${chat
-        ? html`<${Composer} botId=${botId} name=${name} conversationId=${conversationId} target=${{ conversationId: fresh ? null : conversationId, group }} rules=${rules}
+        ? html`<${Composer} botId=${botId} name=${name} conversationId=${conversationId} target=${{ conversationId: fresh ? null : conversationId, group }} rules=${takes.current}
             prefill=${prefill} going=${going !== undefined} stopping=${going?.state === "stopping"} onStop=${() => going && stop(going.runId)}
             onLeave=${() => (fresh ? enterList() : navigate(chatPath(botId)))} onEditLast=${() => last && edit(last)} onSent=${() => setSent((count) => count + 1)} />`
         : html`<p class="talk-notice">${t("chat.viewOnly", { name })}</p>`}
