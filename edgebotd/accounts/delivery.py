@@ -37,7 +37,7 @@ LOOK_SECONDS: Final = 10.0
 """How long it may go unseen that a gateway is connected again, or has another container."""
 FIRST_WAIT_MS: Final = 5_000
 LONGEST_WAIT_MS: Final = 300_000
-ONE_SECONDS: Final = 90.0
+ONE_SECONDS: Final = 150.0
 """For one bot: reading, writing and telling, each of which has a shorter deadline of its own."""
 CHANGED_TRIES: Final = 3
 """How often a file that its gateway writes at the same moment is read again."""

@@ -27,7 +27,7 @@ from edgebotd.protocol.openclaw.linking import (
 )
 from edgebotd.store.profiles import Profile
 
-GIVE_SECONDS: Final = 40.0
+GIVE_SECONDS: Final = 90.0
 """For the file, which has to be there first: a gateway without it has no key at all."""
 TELL_SECONDS: Final = 5.0
 

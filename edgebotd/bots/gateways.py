@@ -36,8 +36,8 @@ PROBE: Final = Principal(
     kind=Kind.LOCAL, user_id="system", name="edgebotd", credential_id="system", admin=True, every_bot=True
 )
 """Who has the turn that tells whether a bot answers."""
-PREPARE_SECONDS: Final = 20.0
-"""After so long a turn of which nothing has come waits for its model."""
+PREPARE_SECONDS: Final = 60.0
+"""After so long a turn of which nothing has come waits for its model. The first one of a gateway takes long."""
 LOOK_SECONDS: Final = 0.1
 CHANGED_SINCE: Final = "config changed since"
 """A gateway's words for a configuration that is not any more what a change was meant for (2026.5.28 and 2026.9.6)."""
@@ -159,11 +159,11 @@ class Gateways:
         runtime plugin generation was superseded", before its model is asked; one whose model answers goes on.
         """
         bot = self._registry.get(bot_id)
+        with trio.move_on_after(PREPARE_SECONDS):
+            while _begins(bot):  # noqa: ASYNC110 - what comes of a run has no event of its own
+                await trio.sleep(LOOK_SECONDS)
         bot.queue.still(True)
         try:
-            with trio.move_on_after(PREPARE_SECONDS):
-                while _begins(bot):  # noqa: ASYNC110 - what comes of a run has no event of its own
-                    await trio.sleep(LOOK_SECONDS)
             yield
         finally:
             bot.queue.still(False)

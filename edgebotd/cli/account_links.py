@@ -14,7 +14,7 @@ from edgebotd.cli.target import Target
 if TYPE_CHECKING:
     from edgebotd.cli.client import ApiError, Client
 
-SECONDS: Final = 150.0
+SECONDS: Final = 240.0
 """The file is written, turns begin, and a gateway that is busy takes its time to read its configuration again."""
 
 

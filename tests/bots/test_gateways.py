@@ -387,14 +387,14 @@ async def test_secrets_are_read_again_between_two_beginnings_of_turns(
         reached = Gateways(house.registry, house.database)
         first = await house.send("[[say one two three]]")
         await house.until(lambda: "takes [[say one two three]]" in log)
+        elsewhere = await house.registry.chat.create(ADMIN, "echo", None)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(reached.reload_secrets, "echo")
             await trio.sleep(1)
             assert log == ["takes [[say one two three]]"], "a turn is being prepared"
-            elsewhere = await house.registry.chat.create(ADMIN, "echo", None)
+            await house.until(lambda: len(log) == 2)
             second = await house.send("[[say later]]", conversation=elsewhere.id)
             assert second.detail is not None and "reading its keys" in second.detail
-        await house.told.wait_state(first.run_id, RunState.STREAMING)
         assert house.told.states(first.run_id)[-1] is RunState.STREAMING, "one that is answered is not waited for"
         await house.told.wait_over(second.run_id)
         assert [line.split()[0] for line in log] == ["takes", "reads", "has", "takes"]
@@ -405,7 +405,7 @@ async def test_secrets_are_read_again_between_two_beginnings_of_turns(
         house.registry.get("echo").capture.live[quiet.run_id].state = RunState.STARTED
         begun = trio.current_time()
         await reached.reload_secrets("echo")
-        assert trio.current_time() - begun <= 22 and "has read" in log[-1]
+        assert trio.current_time() - begun <= 62 and "has read" in log[-1]
 
 
 class Scripted:
