@@ -67,15 +67,19 @@ class FakeGateways:
 
 @asynccontextmanager
 async def housed() -> AsyncIterator[tuple[Database, Vault, FakeGateways]]:
-    async with open_database(None) as database, hub_on(database) as hub, trio.open_nursery() as nursery:
+    async with (
+        open_database(None) as database,
+        hub_on(database) as hub,
+        open_accounts(database, {}, hub=hub, cipher=Cipher(KEY), now=now) as accounts,
+        trio.open_nursery() as nursery,
+    ):
         gateways = FakeGateways({"claw": copy.deepcopy(ANSWER)})
         await make_bots(database, "claw")
-        async with open_accounts(database, {}, hub=hub, cipher=Cipher(KEY), now=now) as accounts:
-            accounts.gateway_logins.wire(gateways)
-            nursery.start_soon(accounts.gateway_logins.run)
-            nursery.start_soon(accounts.refresher.run)
-            yield database, accounts.vault, gateways
-            nursery.cancel_scope.cancel()
+        accounts.gateway_logins.wire(gateways)
+        nursery.start_soon(accounts.gateway_logins.run)
+        nursery.start_soon(accounts.refresher.run)
+        yield database, accounts.vault, gateways
+        nursery.cancel_scope.cancel()
 
 
 async def told(database: Database) -> list[tuple[str, str, str]]:
