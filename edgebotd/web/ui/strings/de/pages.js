@@ -46,7 +46,7 @@ export default {
   "needs.open": "offen",
   "needs.settings": "Einstellungen",
 
-  "sys.started": "läuft seit",
+  "sys.started": "gestartet",
   "sys.streams": "{count} Live-Ströme",
   "sys.streams.one": "1 Live-Strom",
   "sys.jobs": "{count} Dienste laufen",

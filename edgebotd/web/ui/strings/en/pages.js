@@ -46,7 +46,7 @@ export default {
   "needs.open": "open",
   "needs.settings": "Settings",
 
-  "sys.started": "running for",
+  "sys.started": "started",
   "sys.streams": "{count} live streams",
   "sys.streams.one": "1 live stream",
   "sys.jobs": "{count} jobs are well",
