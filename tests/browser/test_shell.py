@@ -6,7 +6,7 @@ import re
 import statistics
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.house import PHONE, Demo, open_tabs, sign_in, wait_live
 
@@ -315,3 +315,43 @@ def test_a_part_that_is_asked_for_offline_comes_with_the_line(page: Page) -> Non
     expect(page.get_by_role("main")).to_contain_text("comes as soon as the daemon can be reached")
     page.context.set_offline(False)
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_a_page_whose_files_do_not_all_come_loads_again(browser: Browser, demo: Demo) -> None:
+    with open_tabs(browser) as context:
+        page = context.new_page()
+        broken = {"line/stream.js", "style/pages.css"}
+
+        def break_off(route: Route) -> None:
+            # As a network that changes does: on the daemon's own machine a container's start is enough.
+            if any(route.request.url.endswith(name) for name in broken):
+                route.abort("addressunreachable")
+            else:
+                route.continue_()
+
+        page.route(re.compile("/ui/.*(stream.js|pages.css)$"), break_off)
+        page.goto(demo.link)
+        expect(page.get_by_text("The page did not load whole. Trying again.")).to_be_visible()
+        broken.remove("line/stream.js")
+        wait_live(page)
+        expect(page.locator(".bot-row").first).to_have_css("display", "block")
+        broken.clear()
+        expect(page.get_by_text("Trying again.")).to_have_count(0)
+        expect(page.locator(".bot-row").first).to_have_css("display", "grid")
+        assert page.evaluate("sessionStorage.getItem('edgebotd.tries')") is None
+
+
+def test_what_is_asked_for_while_the_network_changes_is_asked_for_again(page: Page, demo: Demo) -> None:
+    broken: list[str] = []
+
+    def break_off(route: Route) -> None:
+        if broken:
+            route.continue_()
+        else:
+            broken.append(route.request.url)
+            route.abort("addressunreachable")
+
+    page.route("**/api/audit*", break_off)
+    page.goto(f"{demo.origin}/admin/audit")
+    expect(page.get_by_role("row").nth(1)).to_be_visible()
+    assert broken

@@ -37,13 +37,18 @@ export class Problem extends Error {
 export async function call(method, path, body, { blob = false, ...options } = {}) {
   let response;
   let text;
-  try {
-    response = await fetch(path, {
+  const ask = () =>
+    fetch(path, {
       method,
       headers: body === undefined ? {} : { "content-type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
       ...options,
     });
+  // Each change of the network breaks what is under way off, though the next request gets through; on the daemon's own
+  // machine the start of a container is one.
+  const askTwice = () => ask().catch((error) => (options.signal?.aborted || !navigator.onLine ? Promise.reject(error) : ask()));
+  try {
+    response = await (method === "GET" ? askTwice() : ask());
     if (blob && response.ok) return await response.blob();
     text = await response.text();
   } catch (error) {

@@ -110,6 +110,8 @@ function App() {
 }
 
 async function start() {
+  // first.js counts there how often it has loaded the page again for this.
+  sessionStorage.removeItem("edgebotd.tries");
   startSettings();
   startRouter();
   startHouse();
