@@ -94,6 +94,9 @@ def show(target: Target, login: str, as_json: bool) -> None:
                 None if row.get("at") is None else age(row["at"]),
                 row.get("error"),
             )
+            if row
+            # Where there is no file to write nothing is tried: "none" alone read as if the bot had no key.
+            else (bot_id, None, None, "It has what it was started with: edgebotd knows no file to give it more by.")
             for bot_id, row in given.items()
         ),
         empty="No bot uses it.",
