@@ -130,7 +130,7 @@ def test_without_an_account_it_says_what_to_do_and_a_key_is_never_shown_again(pa
     dialog.get_by_role("button", name="Add").click()
     expect(page.get_by_text("work is added.")).to_be_visible()
     work = row(page, "work")
-    expect(work).to_contain_text("in use · does not end by itself")
+    expect(work).to_contain_text("ready · does not end by itself")
     expect(work).to_contain_text("Used by Echo")
     expect(work).to_contain_text("the settings say nothing of where to ask this provider")
     expect(work.get_by_role("meter")).to_have_count(0)
@@ -383,7 +383,7 @@ def test_words_say_no_more_than_is_known(page: Page) -> None:
     assert state() == state(expiresAt=now + hour) == "fresh"
     assert state(expiresAt=now + 60_000) == "expiring"
     assert state(expiresAt=now - 10_000) == state(expired=True) == "has run out"
-    assert state(state="static", type="api_key") == "in use"
+    assert state(state="static", type="api_key") == "ready"
     assert state(state="backoff", expiresAt=now - 10_000) == "backing off"
     assert state(owner="external", expiresAt=now + 60_000) == "watched"
     assert state(owner="gateway", state="needs_login") == "needs login"

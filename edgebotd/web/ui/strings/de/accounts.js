@@ -22,7 +22,7 @@ export default {
   "acct.type.token": "Token",
   "acct.type.api_key": "API-Schlüssel",
 
-  "acct.state.static": "in Gebrauch",
+  "acct.state.static": "bereit",
   "acct.state.fresh": "frisch",
   "acct.state.expiring": "läuft bald ab",
   "acct.state.refreshing": "wird erneuert",

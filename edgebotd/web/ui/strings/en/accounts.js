@@ -22,7 +22,7 @@ export default {
   "acct.type.token": "token",
   "acct.type.api_key": "API key",
 
-  "acct.state.static": "in use",
+  "acct.state.static": "ready",
   "acct.state.fresh": "fresh",
   "acct.state.expiring": "expiring",
   "acct.state.refreshing": "refreshing",
