@@ -209,6 +209,18 @@ def test_files_can_be_pasted_and_dropped(page: Page, demo: Demo) -> None:
             kind,
         )
         expect(page.get_by_role("list", name="Files to send")).to_contain_text(f"{kind}.txt")
+    # Two before the page is drawn again.
+    page.evaluate("""() => {
+        for (const name of ["third.txt", "fourth.txt"]) {
+            const data = new DataTransfer();
+            data.items.add(new File(["x"], name, { type: "text/plain" }));
+            document.querySelector(".lines").dispatchEvent(
+                new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        }
+    }""")
+    expect(page.get_by_role("list", name="Files to send").get_by_role("listitem")).to_have_text(
+        [re.compile(name) for name in ("paste", "drop", "third", "fourth")]
+    )
 
 
 def test_conversations_are_renamed_exported_and_deleted(page: Page, demo: Demo) -> None:

@@ -85,12 +85,14 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
 
   /** @param {string} next */
   function change(next) {
+    now.current.text = next;
     setText(next);
     keepDraft(botId, conversationId, next);
   }
 
   /** @param {File[]} next */
   function changeFiles(next) {
+    now.current.files = next;
     setFiles(next);
     keepDraftFiles(botId, conversationId, next);
   }
@@ -110,12 +112,13 @@ export function Composer({ botId, name, conversationId, target, rules, prefill, 
 
   /** @param {Iterable<File>} more */
   function choose(more) {
-    changeFiles(fit([...files, ...more]));
+    // What has come since this was drawn is one of them.
+    changeFiles(fit([...now.current.files, ...more]));
   }
 
   // Also of what was chosen before it was known what the bot takes.
   useEffect(() => {
-    if (files.length > 0) changeFiles(fit(files));
+    if (now.current.files.length > 0) changeFiles(fit(now.current.files));
   }, [rules]);
 
   async function send() {
