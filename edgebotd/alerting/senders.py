@@ -22,7 +22,7 @@ FINAL_STATUSES: Final = frozenset({400, 413, 422})
 NTFY_TEXT_BYTES: Final = 3500
 """ntfy makes a file of what is longer than 4096 bytes."""
 
-_TODO: Final = dict.fromkeys((401, 403), " Look at the url and the secret of the channel.") | dict.fromkeys(
+_HINTS: Final = dict.fromkeys((401, 403), " Look at the url and the secret of the channel.") | dict.fromkeys(
     (404, 405, 410), " Look at the url of the channel."
 )
 _PRIORITIES: Final = {"info": 3, "warning": 4, "critical": 5}
@@ -146,5 +146,5 @@ async def _post(outgoing: Outgoing, url: str, body: bytes, headers: dict[str, st
 
 def _check(answer: Posted, host: str) -> None:
     if not 200 <= answer.status < 300:
-        detail = f"{host} answers with the status {answer.status}.{_TODO.get(answer.status, '')}"
+        detail = f"{host} answers with the status {answer.status}.{_HINTS.get(answer.status, '')}"
         raise NotDelivered(detail, final=answer.status in FINAL_STATUSES, retry_after=answer.retry_after)
