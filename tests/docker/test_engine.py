@@ -117,7 +117,7 @@ async def test_its_output_comes_line_by_line(api: Engine, tty: bool) -> None:
     lines: list[OutputLine] = []
     # Ends by itself, with the container.
     await api.logs(await api.inspect(NAME), lines.append, tail=None, follow=True)
-    # A last line without its end may come too late for who follows (seen with 20.10); it is there for who reads.
+    # The engine (20.10) may end the stream before a last line without its end is written: `LogFollow` looks once more.
     whole = ["h\u00e4lf", "one", "two"]
     assert {"one", "two"} <= {line.text for line in lines} <= set(whole)
     read: list[OutputLine] = []
